@@ -1,0 +1,3 @@
+"""
+Book-keeping of RTP: ports, streams, calls, latching.  Pure.
+"""

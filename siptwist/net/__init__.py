@@ -1,0 +1,3 @@
+"""
+Sockets and names: everything that touches the network.
+"""

@@ -1,0 +1,3 @@
+"""
+User-visible features, one a module, found as Twisted plugins.
+"""

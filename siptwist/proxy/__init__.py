@@ -1,0 +1,3 @@
+"""
+What this proxy does with a message.  Pure.
+"""

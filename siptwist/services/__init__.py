@@ -1,0 +1,3 @@
+"""
+Lifetimes, timers and files: Twisted services, joined by :mod:`siptwist.tap`.
+"""

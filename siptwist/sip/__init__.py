@@ -1,0 +1,3 @@
+"""
+The words of SIP: grammar, messages, headers, SDP, digest, transactions.  Pure.
+"""

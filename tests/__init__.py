@@ -1,0 +1,3 @@
+"""
+Tests, by room of the house; run them with ``python -m twisted.trial tests``.
+"""

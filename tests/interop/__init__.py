@@ -1,0 +1,3 @@
+"""
+Calls between real programs in network namespaces (``make interop``).
+"""
