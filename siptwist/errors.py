@@ -5,6 +5,10 @@ The exception tree.  An error that answers a message carries its status.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from siptwist.sip.message import Request
 
 
 class SIPTwistError(Exception):
@@ -30,9 +34,12 @@ class SIPError(SIPTwistError):
 class MalformedMessage(SIPError):
     """
     Bytes that are not a SIP message (RFC 3261 section 25.1).
+
+    ``request`` is what could be read of a request, for the one who answers it.
     """
 
     status = 400
+    request: Request | None = None
 
 
 class MalformedHeader(MalformedMessage):

@@ -1,0 +1,73 @@
+"""
+What to do with a request: answer it, forward it, or drop it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from siptwist.proxy.location import Binding
+from siptwist.sip.hop import Hop, Side
+from siptwist.sip.message import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    Answer the request ourselves.  ``why`` is for the log.
+
+    ``changed`` and ``removed`` (masks) are bindings that must be on disk before
+    the answer leaves.
+    """
+
+    status: int
+    reason: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    why: str = ""
+    changed: tuple[Binding, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """
+    Do not answer.
+    """
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """
+    One place to send a request to (RFC 3261 section 16.5).
+
+    ``uri`` becomes the Request-URI.  ``hop`` is where it goes when that is
+    known; otherwise ``next_hop`` is the URI whose host is to be resolved.
+    ``mask`` names the binding that is meant, if one is.
+    """
+
+    uri: str
+    side: Side
+    hop: Hop | None = None
+    next_hop: str = ""
+    q: float = 1.0
+    mask: str = ""
+    route: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """
+    Send the request on, to the targets in the order of their q.
+
+    ``request`` is ready but for what each target needs of its own
+    (Request-URI, Record-Route, Via, SDP).
+    """
+
+    request: Request
+    targets: tuple[Target, ...]
+    why: str = ""
+
+
+Decision = Reply | Drop | Forward

@@ -1,0 +1,80 @@
+"""
+Who we are: the names and addresses that each side knows us by.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from siptwist.sip.hop import Hop, Side
+from siptwist.sip.uri import SIPURI
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True)
+class Identity:
+    """
+    Our addresses.
+
+    ``inside`` and ``outside`` are what we tell each side; ``bound`` is where the
+    sockets are, which differs outside when ``host_outbound`` names a public
+    address of a router before us.  ``names`` are further hosts that mean us.
+    """
+
+    inside: Hop
+    outside: Hop
+    bound: Mapping[Side, str]
+    inside_networks: tuple[Network, ...] = ()
+    names: frozenset[str] = frozenset()
+    own: frozenset[tuple[str, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        hosts = {self.inside.host, self.outside.host, *self.bound.values(), *self.names}
+        ports = {self.inside.port, self.outside.port}
+        own = frozenset((host.lower(), port) for host in hosts for port in ports)
+        object.__setattr__(self, "own", own)
+
+    @property
+    def one_socket(self) -> bool:
+        """
+        Whether both sides share one address, as behind another NAT router.
+        """
+        return self.bound[Side.INSIDE] == self.bound[Side.OUTSIDE]
+
+    def facing(self, side: Side) -> Hop:
+        return self.inside if side is Side.INSIDE else self.outside
+
+    def is_own(self, uri: SIPURI) -> bool:
+        """
+        Whether a URI's host and port are ours.  One without a port counts: a
+        phone whose outbound proxy is us on another port writes it so.
+        """
+        port = uri.port or self.inside.port
+        return (uri.address, port) in self.own
+
+    def is_own_hop(self, host: str, port: int) -> bool:
+        return (host, port) in self.own
+
+    def is_inside_address(self, host: str) -> bool:
+        """
+        Whether an address belongs to the networks of our inside interface.
+        """
+        if not self.inside_networks:
+            return False
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in self.inside_networks)
+
+    def uri(self, side: Side, user: str | None = None, parameters: str = "") -> str:
+        """
+        A SIP URI of ours as ``side`` shall know it.
+        """
+        hop = self.facing(side)
+        host = f"[{hop.host}]" if ":" in hop.host else hop.host
+        port = "" if hop.port == 5060 else f":{hop.port}"
+        return f"sip:{user + '@' if user else ''}{host}{port}{parameters}"

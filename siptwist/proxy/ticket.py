@@ -1,0 +1,69 @@
+"""
+A request on its way through the proxy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from siptwist.errors import MalformedURI
+from siptwist.sip.fields import CSeq, NameAddr, Via
+from siptwist.sip.hop import Hop, Side
+from siptwist.sip.message import Request, call_id_of, cseq_of, from_of, to_of, via_of
+from siptwist.sip.uri import SIPURI
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """
+    A request, where it came from, and what everybody asks of it.
+
+    ``source`` is its transport address, ``side`` our side that faces it, and
+    ``uri`` the Request-URI, ``None`` when that is not a SIP URI.
+    """
+
+    request: Request
+    source: Hop
+    side: Side
+    now: float
+    via: Via
+    from_: NameAddr
+    to: NameAddr
+    cseq: CSeq
+    call_id: str
+    uri: SIPURI | None
+
+    @classmethod
+    def make(cls, request: Request, source: Hop, side: Side, now: float) -> Ticket:
+        return cls(
+            request,
+            source,
+            side,
+            now,
+            via_of(request),
+            from_of(request),
+            to_of(request),
+            cseq_of(request),
+            call_id_of(request),
+            _sip_uri(request.uri),
+        )
+
+    @property
+    def method(self) -> str:
+        return self.request.method
+
+    @property
+    def in_dialog(self) -> bool:
+        """
+        Whether the request is inside a dialog (RFC 3261 section 12.2).
+        """
+        return self.to.tag is not None
+
+
+def _sip_uri(text: str) -> SIPURI | None:
+    if not text[:5].lower().startswith(("sip:", "sips:")):
+        return None
+    try:
+        return SIPURI.parse(text)
+    except MalformedURI:
+        return None

@@ -1,0 +1,95 @@
+"""
+The pieces that SIP's grammar is made of (RFC 3261 section 25.1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+# token = 1*(alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~")
+TOKEN_CHARS = r"A-Za-z0-9\-.!%*_+`'~"
+TOKEN = rf"[{TOKEN_CHARS}]+"
+
+# quoted-string = DQUOTE *(qdtext / quoted-pair) DQUOTE
+# Possessive: an unbalanced quote fails in one pass.
+QUOTED = r'"(?:[^"\\]|\\.)*+"'
+
+# host = hostname / IPv4address / IPv6reference.  The inside of the brackets
+# is not judged here: RFC 5118 section 4.5 asks to tolerate three colons.
+HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9\-._]*))"
+
+_TOKEN = re.compile(TOKEN)
+_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
+_PARAM = re.compile(rf"[ \t]*;[ \t]*({TOKEN})(?:[ \t]*=[ \t]*({QUOTED}|[^ \t;,\"]+))?", re.DOTALL)
+_PLAIN = re.compile(r"[^\"<>]*")
+_BALANCED = re.compile(rf"(?:[^\"<>]|{QUOTED}|<(?:[^\"<>]|{QUOTED})*+>)*+", re.DOTALL)
+_PIECE = re.compile(rf"(?:[^\"<>,]|{QUOTED}|<(?:[^\"<>]|{QUOTED})*+>)++", re.DOTALL)
+
+
+def is_token(text: str) -> bool:
+    return _TOKEN.fullmatch(text) is not None
+
+
+def unfold(text: str) -> str:
+    """
+    Make one line of a folded one (RFC 3261 section 7.3.1).
+    """
+    return _FOLD.sub(" ", text)
+
+
+@lru_cache(maxsize=4096)
+def _parameters(text: str) -> Mapping[str, str] | None:
+    found: dict[str, str] = {}
+    end = 0
+    for match in _params_of(text):
+        found.setdefault(match[1].lower(), match[2] or "")
+        end = match.end()
+    return found if not text[end:].strip(" \t") else None
+
+
+def _params_of(text: str) -> Iterator[re.Match[str]]:
+    position = 0
+    while match := _PARAM.match(text, position):
+        yield match
+        position = match.end()
+
+
+def parse_parameters(text: str) -> Mapping[str, str] | None:
+    """
+    Read ``;name=value;flag``; names in lower case, a flag's value is "".
+
+    :returns: a mapping not to be changed, or ``None`` when the text is not
+        a list of parameters.
+    """
+    return _parameters(text) if text else {}
+
+
+def split_commas(text: str) -> list[str]:
+    """
+    Split a header value at its commas, not inside quotes or angle brackets.
+
+    A value with an open quote or bracket stays whole: its parser refuses it.
+    """
+    if "," not in text:
+        return [text]
+    if _PLAIN.fullmatch(text):
+        return [piece.strip(" \t") for piece in text.split(",")]
+    if not _BALANCED.fullmatch(text):
+        return [text]
+    return [piece[0].strip(" \t") for piece in _PIECE.finditer(text)]
+
+
+def unquote(text: str) -> str:
+    """
+    The content of a quoted string; other text as it is.
+    """
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
+    return text
+
+
+def quote(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,236 @@
+"""
+Header fields as received: name, value and order survive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from siptwist.sip.grammar import is_token, split_commas, unfold
+
+# RFC 3261 section 7.3.3 and the IANA registry of SIP compact forms.
+COMPACT = {
+    "a": "accept-contact",
+    "b": "referred-by",
+    "c": "content-type",
+    "d": "request-disposition",
+    "e": "content-encoding",
+    "f": "from",
+    "i": "call-id",
+    "j": "reject-contact",
+    "k": "supported",
+    "l": "content-length",
+    "m": "contact",
+    "n": "identity-info",
+    "o": "event",
+    "r": "refer-to",
+    "s": "subject",
+    "t": "to",
+    "u": "allow-events",
+    "v": "via",
+    "x": "session-expires",
+    "y": "identity",
+}
+_KEYS: dict[str, str] = {}
+_KEYS_LIMIT = 1024
+
+
+class Header(NamedTuple):
+    """
+    One header field: ``key`` is its name in lower case and long form,
+    ``value`` is unfolded and stripped, ``raw`` is the field as it goes out.
+    """
+
+    key: str
+    value: str
+    raw: str
+
+    @classmethod
+    def make(cls, name: str, value: str) -> Header:
+        """
+        A field of ours.
+
+        :raises ValueError: if the value would start another field.
+        """
+        if "\r" in value or "\n" in value or "\0" in value:
+            raise ValueError(f"line break in {name}")
+        return cls(key_of(name), value, f"{name}: {value}")
+
+
+def key_of(name: str) -> str:
+    """
+    The name to compare by: white space, case and compact forms vanish.
+    """
+    key = _KEYS.get(name)
+    if key is None:
+        key = name.rstrip(" \t").lower()
+        key = COMPACT.get(key, key)
+        if len(_KEYS) < _KEYS_LIMIT and len(name) <= 40:
+            _KEYS[name] = key
+    return key
+
+
+class Headers:
+    """
+    An ordered list of header fields that never changes; editing makes another.
+    """
+
+    __slots__ = ("_first", "_items")
+
+    def __init__(self, items: Iterable[Header] = ()) -> None:
+        self._items = tuple(items)
+        self._first = {header[0]: header for header in reversed(self._items)}
+
+    @classmethod
+    def parse(cls, lines: Iterable[str]) -> Headers:
+        """
+        Read fields, each without its last CRLF, folds kept inside.
+
+        :raises ValueError: for a line that is not a field.
+        """
+        items = []
+        new, known, header = tuple.__new__, _KEYS, Header
+        for line in lines:
+            name, colon, value = line.partition(":")
+            key = known.get(name)
+            if key is None or not colon:
+                if not line:
+                    continue
+                if not colon or not is_token(name.rstrip(" \t")):
+                    raise ValueError(line)
+                key = key_of(name)
+            if "\n" in value:
+                value = unfold(value)
+            items.append(new(header, (key, value.strip(" \t"), line)))
+        return cls(items)
+
+    @property
+    def repeated(self) -> set[str]:
+        """
+        The keys that more than one field has.
+        """
+        if len(self._first) == len(self._items):
+            return set()
+        counts = Counter(header[0] for header in self._items)
+        return {key for key, count in counts.items() if count > 1}
+
+    def __iter__(self) -> Iterator[Header]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._first
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self._items == other._items
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self._items)!r})"
+
+    def get(self, key: str) -> str | None:
+        """
+        The value of the first field of this key.
+        """
+        header = self._first.get(key)
+        return None if header is None else header[1]
+
+    def lines(self, key: str) -> list[str]:
+        """
+        The value of every field of this key.
+        """
+        if key not in self._first:
+            return []
+        return [header[1] for header in self._items if header[0] == key]
+
+    def values(self, key: str) -> list[str]:
+        """
+        Every value of this key, split at commas (RFC 3261 section 7.3.1).
+        """
+        if key not in self._first:
+            return []
+        return [value for line in self.lines(key) for value in split_commas(line) if value]
+
+    def edit(self) -> HeadersEditor:
+        return HeadersEditor(list(self._items))
+
+
+class HeadersEditor:
+    """
+    A draft of :class:`Headers`: edit, then :meth:`finish`.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: list[Header]) -> None:
+        self._items = items
+
+    def _index(self, key: str) -> int | None:
+        for index, header in enumerate(self._items):
+            if header[0] == key:
+                return index
+        return None
+
+    def push(self, name: str, value: str) -> None:
+        """
+        Put a field before the first one of its key, or first of all.
+        """
+        header = Header.make(name, value)
+        self._items.insert(self._index(header.key) or 0, header)
+
+    def append(self, name: str, value: str) -> None:
+        self._items.append(Header.make(name, value))
+
+    def set(self, name: str, *values: str) -> None:
+        """
+        Replace all fields of this key by these, where the first one stood.
+        """
+        made = [Header.make(name, value) for value in values]
+        key = key_of(name)
+        index = self._index(key)
+        if index is None:
+            self._items.extend(made)
+            return
+        if index + 1 < len(self._items) or not made:
+            self.remove(key)
+        else:
+            del self._items[index]
+        self._items[index:index] = made
+
+    def restore(self, headers: Iterable[Header]) -> None:
+        """
+        Put fields of one key, as they were, in the place of those now there.
+        """
+        kept = list(headers)
+        if not kept:
+            return
+        index = self._index(kept[0].key) or 0
+        self.remove(kept[0].key)
+        self._items[index:index] = kept
+
+    def remove(self, key: str) -> None:
+        self._items = [header for header in self._items if header[0] != key]
+
+    def drop_first(self, key: str) -> str | None:
+        """
+        Take the topmost value of a list header away; return it.
+        """
+        index = self._index(key)
+        if index is None:
+            return None
+        header = self._items[index]
+        first, *rest = split_commas(header.value)
+        if rest:
+            name = header.raw.partition(":")[0].rstrip(" \t")
+            self._items[index] = Header.make(name, ", ".join(rest))
+        else:
+            del self._items[index]
+        return first
+
+    def finish(self) -> Headers:
+        return Headers(self._items)

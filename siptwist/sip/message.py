@@ -1,0 +1,247 @@
+"""
+SIP messages (RFC 3261 section 7): bytes in, a value, the same bytes out.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from siptwist.errors import MalformedMessage
+from siptwist.sip.fields import CSeq, NameAddr, Via
+from siptwist.sip.grammar import TOKEN, split_commas
+from siptwist.sip.headers import Header, Headers
+from siptwist.sip.status import reason_of
+from siptwist.sip.uri import is_uri
+
+# Limits against memory and parsing attacks; a start line or a header longer
+# than this, or more headers than this, is nobody's phone.
+MAX_LINE = 8192
+MAX_HEADERS = 256
+MAX_VIAS = 70
+MAX_BODY = 65535
+
+# Request-Line = Method SP Request-URI SP SIP-Version
+_REQUEST_LINE = re.compile(rf"({TOKEN}) ([^ \t\r\n]+) SIP/([0-9]+\.[0-9]+)", re.IGNORECASE)
+# Status-Line = SIP-Version SP Status-Code SP Reason-Phrase
+_STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: ([^\r\n]*))?", re.IGNORECASE)
+_LINE_END = re.compile(r"\r\n(?![ \t])")
+_SINGLE = frozenset(("call-id", "cseq", "from", "to", "max-forwards", "content-length"))
+_MANDATORY = (
+    ("via", "Via"),
+    ("from", "From"),
+    ("to", "To"),
+    ("call-id", "Call-ID"),
+    ("cseq", "CSeq"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    A request: ``uri`` is the Request-URI as text.
+    """
+
+    method: str
+    uri: str
+    headers: Headers
+    body: bytes = b""
+
+    @property
+    def start_line(self) -> str:
+        return f"{self.method} {self.uri} SIP/2.0"
+
+    def __bytes__(self) -> bytes:
+        return _to_bytes(self.start_line, self.headers, self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """
+    A response with its status code.
+    """
+
+    status: int
+    reason: str
+    headers: Headers
+    body: bytes = b""
+
+    @property
+    def start_line(self) -> str:
+        return f"SIP/2.0 {self.status} {self.reason}"
+
+    def __bytes__(self) -> bytes:
+        return _to_bytes(self.start_line, self.headers, self.body)
+
+
+Message = Request | Response
+
+
+def _to_bytes(start_line: str, headers: Headers, body: bytes) -> bytes:
+    lines = [start_line]
+    lines.extend([header[2] for header in headers])
+    lines.append("\r\n")
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + body
+
+
+def with_body(message: Request, body: bytes) -> Request:
+    return replace(message, headers=_resized(message.headers, body), body=body)
+
+
+def response_with_body(message: Response, body: bytes) -> Response:
+    return replace(message, headers=_resized(message.headers, body), body=body)
+
+
+def _resized(headers: Headers, body: bytes) -> Headers:
+    editor = headers.edit()
+    editor.set("Content-Length", str(len(body)))
+    return editor.finish()
+
+
+def via_of(message: Message) -> Via:
+    """
+    The topmost Via.
+
+    :raises MalformedHeader: when it cannot be read.
+    """
+    return Via.parse(split_commas(message.headers.get("via") or "")[0])
+
+
+def from_of(message: Message) -> NameAddr:
+    return NameAddr.parse(message.headers.get("from") or "", "From")
+
+
+def to_of(message: Message) -> NameAddr:
+    return NameAddr.parse(message.headers.get("to") or "", "To")
+
+
+def cseq_of(message: Message) -> CSeq:
+    return CSeq.parse(message.headers.get("cseq") or "")
+
+
+def call_id_of(message: Message) -> str:
+    return message.headers.get("call-id") or ""
+
+
+def parse(data: bytes) -> Message:
+    """
+    Read one message that fills a datagram (RFC 3261 sections 7 and 18.3).
+
+    :raises MalformedMessage: ``request`` holds what could be read of a
+        request, so that it can be answered; ``None`` for all else.
+    """
+    head, body = _split(data)
+    start_line, _, rest = head.decode("utf-8", "surrogateescape").partition("\r\n")
+    if start_line[:4].upper() == "SIP/":
+        return _parse_response(start_line, rest, body)
+    return _parse_request(start_line, rest, body)
+
+
+def _split(data: bytes) -> tuple[bytes, bytes]:
+    head, blank, body = data.partition(b"\r\n\r\n")
+    if not blank and b"\r\n" not in data:
+        # Lines that end in LF alone; hand-made messages and RFC 5118 are so.
+        head, blank, body = data.partition(b"\n\n")
+        head = head.replace(b"\n", b"\r\n")
+    if not blank:
+        head = head.removesuffix(b"\r\n")
+    return head, body
+
+
+def _parse_response(start_line: str, rest: str, body: bytes) -> Response:
+    match = _STATUS_LINE.fullmatch(start_line)
+    if match is None or len(start_line) > MAX_LINE:
+        raise MalformedMessage("Malformed status line")
+    headers = _parse_headers(rest)
+    _check(headers)
+    cseq_of_headers(headers)
+    body = _cut_body(headers, body)
+    return Response(int(match[1]), match[2] or "", headers, body)
+
+
+def _parse_request(start_line: str, rest: str, body: bytes) -> Request:
+    match = _REQUEST_LINE.fullmatch(start_line)
+    headers = None
+    try:
+        headers = _parse_headers(rest)
+        if match is None or len(start_line) > MAX_LINE:
+            raise MalformedMessage("Malformed request line")
+        if match[3] != "2.0":
+            raise MalformedMessage("SIP version not supported", 505)
+        _check(headers)
+        if cseq_of_headers(headers).method != match[1]:
+            raise MalformedMessage("CSeq method does not match the request")
+        if not is_uri(match[2]):
+            raise MalformedMessage("Malformed Request-URI")
+        return Request(match[1], match[2], headers, _cut_body(headers, body))
+    except MalformedMessage as error:
+        method = match[1] if match else start_line.partition(" ")[0]
+        if headers is not None:
+            error.request = Request(method, match[2] if match else "", headers)
+        raise
+
+
+def cseq_of_headers(headers: Headers) -> CSeq:
+    return CSeq.parse(headers.get("cseq") or "")
+
+
+def _parse_headers(text: str) -> Headers:
+    if "\r\n " in text or "\r\n\t" in text:
+        lines = _LINE_END.split(text)
+    else:
+        lines = text.split("\r\n")
+    if len(lines) > MAX_HEADERS:
+        raise MalformedMessage("Too many headers")
+    if text.count("\n") != text.count("\r\n") or text.count("\r") != text.count("\r\n"):
+        raise MalformedMessage("Stray line break")
+    try:
+        headers = Headers.parse(lines)
+    except ValueError:
+        raise MalformedMessage("Malformed header line") from None
+    if len(text) > MAX_LINE and any(len(line) > MAX_LINE for line in lines):
+        raise MalformedMessage("Header too long")
+    return headers
+
+
+def _check(headers: Headers) -> None:
+    for key, name in _MANDATORY:
+        if not headers.get(key):
+            raise MalformedMessage(f"Missing {name}")
+    for key in headers.repeated:
+        if key in _SINGLE:
+            raise MalformedMessage(f"More than one {key}")
+    if len(headers) > MAX_VIAS and len(headers.lines("via")) > MAX_VIAS:
+        raise MalformedMessage("Too many Vias")
+    Via.parse(split_commas(headers.get("via") or "")[0])
+    NameAddr.parse(headers.get("from") or "", "From")
+    NameAddr.parse(headers.get("to") or "", "To")
+
+
+def _cut_body(headers: Headers, body: bytes) -> bytes:
+    length = headers.get("content-length")
+    if length is None:
+        return body
+    if not length.isascii() or not length.isdigit() or len(length) > 10:
+        raise MalformedMessage("Malformed Content-Length")
+    size = int(length)
+    if size > MAX_BODY:
+        raise MalformedMessage("Body too large", 413)
+    if size > len(body):
+        raise MalformedMessage("Content-Length is larger than the body")
+    return body[:size]
+
+
+def make_response(request: Request, status: int, reason: str = "") -> Response:
+    """
+    The skeleton of an answer of ours (RFC 3261 section 8.2.6.2), without To tag.
+    """
+    kept = [
+        header
+        for header in request.headers
+        if header[0] in ("via", "from", "to", "call-id", "cseq")
+    ]
+    kept.append(_EMPTY)
+    return Response(status, reason or reason_of(status), Headers(kept))
+
+
+_EMPTY = Header.make("Content-Length", "0")
