@@ -1,0 +1,121 @@
+"""
+Finds one part of a multipart body (RFC 2046 section 5.1, RFC 5621).
+"""
+
+from __future__ import annotations
+
+import re
+
+# SIP bodies nest rarely and hold few parts; more than this is not read.
+MAX_PARTS = 32
+MAX_DEPTH = 3
+MAX_PART_HEADERS = 8192
+
+# m-type "/" m-subtype *(SEMI m-parameter)             (RFC 3261 section 25.1)
+_MEDIA_TYPE = re.compile(r"[ \t]*([^\s/;,]+)[ \t]*/[ \t]*([^\s/;,]+)[ \t]*(?:;|\Z)")
+_BOUNDARY = re.compile(r';[ \t]*boundary[ \t]*=[ \t]*(?:"([^"\r\n]{1,70})"|([^\s";,]{1,70}))', re.I)
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_PART_FIELD = re.compile(rb"^content-(type|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*)", re.I | re.M)
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_PLAIN_ENCODINGS = frozenset(("", "7bit", "8bit", "binary"))
+
+
+def media_type(content_type: str) -> str:
+    """
+    The type and subtype in lower case, ``"application/sdp"``; empty when malformed.
+    """
+    match = _MEDIA_TYPE.match(content_type)
+    return f"{match[1]}/{match[2]}".lower() if match else ""
+
+
+def find_part(content_type: str, body: bytes, wanted: str) -> tuple[int, int] | None:
+    """
+    Where the first part of type ``wanted`` lies in ``body``.
+
+    :param content_type: the value of the message's Content-Type.
+    :param wanted: a media type in lower case.
+    :returns: ``(start, end)`` so that ``body[start:end]`` is the part; the whole
+        body when the message itself is of that type; None when there is none.
+    """
+    return _find(content_type, body, 0, len(body), wanted, MAX_DEPTH)
+
+
+def _find(
+    content_type: str, body: bytes, start: int, end: int, wanted: str, depth: int
+) -> tuple[int, int] | None:
+    kind = media_type(content_type)
+    if kind == wanted:
+        return start, end
+    if not kind.startswith("multipart/") or depth == 0:
+        return None
+    boundary = _BOUNDARY.search(content_type)
+    if boundary is None:
+        return None
+    delimiter = b"--" + (boundary[1] or boundary[2]).encode("utf-8", "surrogateescape")
+    for part_start, part_end in _parts(body, start, end, delimiter):
+        part_type, content = _read_part_headers(body, part_start, part_end)
+        found = _find(part_type, body, content, part_end, wanted, depth - 1)
+        if found is not None:
+            return found
+    return None
+
+
+def _parts(body: bytes, start: int, end: int, delimiter: bytes) -> list[tuple[int, int]]:
+    """
+    Every part between two delimiters, its headers included.
+    """
+    parts: list[tuple[int, int]] = []
+    opened = -1
+    position = start
+    while len(parts) < MAX_PARTS:
+        found = body.find(delimiter, position, end)
+        if found < 0:
+            break
+        position = found + len(delimiter)
+        line_end = _delimiter_line_end(body, found, position, start, end)
+        if line_end is None:
+            continue
+        if opened >= 0:
+            parts.append((opened, max(opened, _before_line_end(body, found))))
+        if body.startswith(b"--", position, end):
+            break
+        opened = position = line_end
+    return parts
+
+
+def _delimiter_line_end(body: bytes, found: int, after: int, start: int, end: int) -> int | None:
+    """
+    Where the line after a delimiter begins; None when this is no delimiter line.
+    """
+    if found > start and body[found - 1] != 0x0A:
+        return None
+    if body.startswith(b"--", after, end):
+        return end
+    newline = body.find(b"\n", after, min(end, after + 80))
+    # Transport padding may follow a boundary; other text makes it another boundary.
+    if newline < 0 or body[after:newline].strip(b" \t\r"):
+        return None
+    return newline + 1
+
+
+def _before_line_end(body: bytes, position: int) -> int:
+    """
+    Step back over the line end that belongs to the delimiter after it.
+    """
+    return position - 2 if body[position - 2 : position] == b"\r\n" else position - 1
+
+
+def _read_part_headers(body: bytes, start: int, end: int) -> tuple[str, int]:
+    """
+    The Content-Type of a part, empty when it is encoded, and where its content begins.
+    """
+    if body.startswith((b"\r\n", b"\n"), start, end):
+        return "text/plain", start + (2 if body[start] == 0x0D else 1)
+    blank = _BLANK_LINE.search(body, start, min(end, start + MAX_PART_HEADERS))
+    if blank is None:
+        return "", end
+    fields = {"type": "text/plain", "transfer-encoding": ""}
+    for match in _PART_FIELD.finditer(_FOLD.sub(b" ", body[start : blank.start()])):
+        fields[match[1].lower().decode()] = match[2].strip().decode("utf-8", "surrogateescape")
+    encoded = fields["transfer-encoding"].lower() not in _PLAIN_ENCODINGS
+    return "" if encoded else fields["type"], blank.end()
