@@ -1,0 +1,74 @@
+# What people do with siptwist, a word each.  All of it lives in .venv.
+
+CONFIG = etc/siproxd.conf
+TESTS = tests
+PYTHON = python3
+VENV = .venv
+BIN = $(VENV)/bin
+TRIAL = $(BIN)/python -m twisted.trial --temp-directory=$(VENV)/trial
+
+# "compat" puts this folder on Python's path as a whole: twistd then finds
+# twisted/plugins here, and a changed source file needs no new installation.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--config-settings editable_mode=compat --editable
+
+.PHONY: help run check test lint interop bench clean venv-module
+
+help:
+	@echo "make run      start the proxy with $(CONFIG); CONFIG=FILE for another"
+	@echo "make check    say what is wrong with that file, start nothing"
+	@echo "make test     run the unit tests; TESTS=tests.sip for some of them"
+	@echo "make lint     style and types"
+	@echo "make interop  real calls between real programs in namespaces, as root"
+	@echo "make bench    measure"
+	@echo "make clean    remove what all this has made"
+
+run: $(VENV)/installed
+	@exec $(BIN)/twistd -n --pidfile= siproxy --config $(CONFIG)
+
+check: $(VENV)/installed
+	@$(BIN)/twistd -n --pidfile= siproxy --config $(CONFIG) --check
+
+test: $(VENV)/installed-dev
+	$(TRIAL) $(TESTS)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+interop: $(VENV)/installed-dev
+	SIPTWIST_INTEROP=1 $(TRIAL) tests.interop
+
+bench: $(VENV)/installed-dev
+	@$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache _trial_temp*
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -f twisted/plugins/dropin.cache
+
+$(VENV)/installed: $(VENV)/made setup.cfg pyproject.toml
+	$(INSTALL) '.[all]'
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(INSTALL) '.[all,dev]'
+	@touch $@
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "siptwist needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory venv-module
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Debian keeps this part of Python in a package of its own.
+venv-module:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			python3-venv; \
+	else \
+		echo "Python cannot make a virtual environment: apt-get install python3-venv"; exit 1; \
+	fi
