@@ -1,0 +1,140 @@
+"""
+Keeps the users' passwords and the key of the nonces; answers who may register.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.logger import Logger
+
+from siptwist.errors import ConfigError, Problem
+from siptwist.proxy.authentication import Authenticator, NonceLedger, Verdict
+from siptwist.proxy.passwords import Secret, parse_passwords, usable_algorithms
+
+#: Seconds between two looks at the password file, at most one a look-up.
+RECHECK_SECONDS = 5.0
+
+_Stamp = tuple[int, int, int]
+
+
+class AuthenticationService(Service):
+    """
+    Verifies digest credentials against a file of users or one password for all.
+
+    The file is read when the service starts, and again when it has changed.  A
+    changed file that cannot be used is reported once; the old users stay.
+
+    :param reactor: gives the time.
+    :param realm: of the challenges.
+    :param password: of every user; only without ``password_file``, so that who
+        was taken out of the file is out.
+    :param password_file: its name, or empty.
+    :param algorithms: in the order of the challenges.
+    :param nonce_lifetime: seconds.
+    :param random: ``random(n)`` returns n bytes nobody can guess.
+    """
+
+    name = "authentication"
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        realm: str,
+        password: str = "",
+        password_file: str = "",
+        algorithms: Sequence[str] = ("SHA-256", "SHA-512-256", "MD5"),
+        nonce_lifetime: float = 300,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._reactor = reactor
+        self._realm = realm
+        self._everybody = Secret(password) if password else None
+        self._file = password_file
+        self._algorithms = tuple(algorithms)
+        self._random = random
+        self._nonces = NonceLedger(random(32), realm, nonce_lifetime)
+        self._stamp: _Stamp | None = None
+        self._looked_at = 0.0
+        self._authenticator = self._authenticate_by(lambda user: self._everybody, algorithms)
+
+    def privilegedStartService(self) -> None:
+        """
+        Read the file while we may.
+
+        :raises ConfigError: when it cannot be used.
+        """
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
+        if self._file:
+            self._looked_at = self._reactor.seconds()
+            self._stamp = _stamp(self._file)
+            self._read()
+
+    def check(
+        self,
+        method: str,
+        request_uri: str,
+        body: bytes,
+        authorization: Sequence[str],
+        aor_user: str | None,
+    ) -> Verdict:
+        """
+        See :meth:`siptwist.proxy.authentication.Authenticator.check`.
+        """
+        now = self._reactor.seconds()
+        if self._file and now - self._looked_at >= RECHECK_SECONDS:
+            self._looked_at = now
+            self._read_if_changed()
+        return self._authenticator.check(
+            method, request_uri, body, authorization, aor_user, now, self._random(8)
+        )
+
+    def _read_if_changed(self) -> None:
+        stamp = _stamp(self._file)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._read()
+        except ConfigError as error:
+            self._log.error("Password file not read again, old users stay: {error}", error=error)
+        else:
+            self._log.info("Password file {file} read again", file=self._file)
+
+    def _read(self) -> None:
+        try:
+            with open(self._file, encoding="utf-8", errors="surrogateescape") as file:
+                text = file.read()
+        except OSError as error:
+            raise self._unusable(f"cannot be read: {error.strerror}") from error
+        users = parse_passwords(text, self._file)
+        algorithms = usable_algorithms(users.values(), self._realm, self._algorithms)
+        if not algorithms:
+            raise self._unusable(
+                f"some user has no hash for realm {self._realm!r} by any of "
+                f"{', '.join(self._algorithms)}, or the users have no algorithm in common"
+            )
+        self._authenticator = self._authenticate_by(users.get, algorithms)
+
+    def _unusable(self, text: str) -> ConfigError:
+        return ConfigError((Problem(self._file, 0, "proxy_auth_pwfile", text),))
+
+    def _authenticate_by(
+        self, find_secret: Callable[[str], Secret | None], algorithms: Sequence[str]
+    ) -> Authenticator:
+        return Authenticator(self._realm, find_secret, self._nonces, algorithms)
+
+
+def _stamp(file: str) -> _Stamp | None:
+    """
+    What changes when a file does; None when there is no such file.
+    """
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
