@@ -1,0 +1,199 @@
+"""
+The proxy finds its two sides by itself, and says why it chose them.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Interface
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from siptwist.errors import SIPTwistError
+from siptwist.net.addresses import (
+    Chosen,
+    Interface,
+    choose,
+    default_interfaces,
+    default_routes,
+    find,
+    interfaces,
+)
+
+ROUTES = """\
+Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0
+eth0\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0
+eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+eth9\t00000000\t010200C0\t0002\t0\t0\t1\t00000000\t0\t0\t0
+"""
+
+
+def interface(name: str, address: str | None, up: bool = True) -> Interface:
+    network = None if address is None else IPv4Interface(address)
+    return Interface(name, network, up, name == "lo")
+
+
+LO = interface("lo", "127.0.0.1/8")
+PPP = interface("ppp0", "203.0.113.1/32")
+BRIDGE = interface("br0", "192.168.1.1/24")
+ETH0 = interface("eth0", "192.168.1.5/24")
+DOCKER = interface("docker0", "172.17.0.1/16")
+WG = interface("wg0", "10.8.0.1/24")
+
+
+class RouteTests(SynchronousTestCase):
+    def test_lowest_metric(self) -> None:
+        """
+        The default route of the lowest metric goes first; routes that are down do not count.
+        """
+        self.assertEqual(default_routes(ROUTES), ("eth0", "wlan0"))
+
+    def test_malformed(self) -> None:
+        """
+        A routing table that makes no sense names nobody.
+        """
+        for text in ("", "Iface\n", ROUTES.replace("0000", "zzzz"), "h\neth0 00000000\n\n\x00"):
+            self.assertEqual(default_routes(text), ())
+
+
+class ChooseTests(SynchronousTestCase):
+    def auto(self, *found: Interface, default: tuple[str, ...] = ()) -> Chosen:
+        return choose("auto", "auto", found, default)
+
+    def assert_chosen(self, chosen: Chosen, inbound: Interface, outbound: Interface) -> None:
+        self.assertEqual((chosen.inbound, chosen.outbound), (inbound, outbound))
+
+    def test_router(self) -> None:
+        """
+        On a router phones are on the private network, the world on the default route.
+        """
+        chosen = self.auto(LO, DOCKER, WG, BRIDGE, PPP, default=("ppp0",))
+        self.assert_chosen(chosen, BRIDGE, PPP)
+        self.assertEqual(
+            chosen.reasons,
+            (
+                "if_outbound = ppp0 (203.0.113.1): it has the default route",
+                "if_inbound = br0 (192.168.1.1): it has a private address and does not lead "
+                "to the Internet",
+            ),
+        )
+
+    def test_one_interface(self) -> None:
+        """
+        A machine on a home network has both sides on its one interface.
+        """
+        chosen = self.auto(LO, ETH0, default=("eth0",))
+        self.assert_chosen(chosen, ETH0, ETH0)
+        self.assertIn("there is no other network for phones", chosen.reasons[1])
+
+    def test_containers_passed_over(self) -> None:
+        """
+        No phones live in Docker's network, unless one says so.
+        """
+        chosen = self.auto(LO, ETH0, DOCKER, default=("eth0",))
+        self.assert_chosen(chosen, ETH0, ETH0)
+        self.assertIn("set if_inbound = docker0", chosen.reasons[2])
+        named = choose("docker0", "auto", (LO, ETH0, DOCKER), ("eth0",))
+        self.assert_chosen(named, DOCKER, ETH0)
+
+    def test_tunnel_to_public_server(self) -> None:
+        """
+        A public server's phones come through its tunnel; a home machine's do not.
+        """
+        public = interface("ens3", "198.51.100.7/24")
+        self.assert_chosen(self.auto(LO, public, DOCKER, WG, default=("ens3",)), WG, public)
+        self.assert_chosen(self.auto(LO, ETH0, WG, default=("eth0",)), ETH0, ETH0)
+
+    def test_laptop(self) -> None:
+        """
+        Cable and wireless, both with a default route or on one network, are no two sides.
+        """
+        wireless = interface("wlan0", "10.1.1.5/24")
+        both = self.auto(LO, ETH0, wireless, default=("wlan0", "eth0"))
+        self.assert_chosen(both, wireless, wireless)
+        same = interface("wlan0", "192.168.1.6/24")
+        self.assert_chosen(self.auto(LO, ETH0, same, default=("eth0",)), ETH0, ETH0)
+
+    def test_down(self) -> None:
+        """
+        An interface that is down or has no address is not chosen.
+        """
+        down = interface("br0", "192.168.1.1/24", up=False)
+        empty = interface("eth7", None)
+        self.assert_chosen(self.auto(LO, down, empty, PPP, default=("ppp0",)), PPP, PPP)
+        self.assert_chosen(self.auto(LO, PPP, BRIDGE, default=("eth7",)), BRIDGE, PPP)
+
+    def test_no_default_route(self) -> None:
+        """
+        Without a default route the first real interface leads out.
+        """
+        chosen = self.auto(LO, DOCKER, ETH0)
+        self.assert_chosen(chosen, ETH0, ETH0)
+        self.assertIn("there is no default route", chosen.reasons[0])
+
+    def test_only_loopback(self) -> None:
+        """
+        With loopback alone the proxy starts, and says that only this machine can use it.
+        """
+        chosen = self.auto(LO)
+        self.assert_chosen(chosen, LO, LO)
+        for reason in chosen.reasons:
+            self.assertIn("only this machine can use the proxy", reason)
+
+    def test_named(self) -> None:
+        """
+        Named interfaces are taken as configured.
+        """
+        chosen = choose("br0", "eth0", (LO, BRIDGE, ETH0), ("br0",))
+        self.assert_chosen(chosen, BRIDGE, ETH0)
+        self.assertEqual(chosen.reasons[1], "if_outbound = eth0 (192.168.1.5): as configured")
+
+    def test_only_inbound_named(self) -> None:
+        """
+        With the phones' side named, the other is still found.
+        """
+        self.assert_chosen(choose("br0", "auto", (LO, BRIDGE), ()), BRIDGE, BRIDGE)
+        self.assert_chosen(choose("br0", "auto", (LO, BRIDGE, PPP), ()), BRIDGE, PPP)
+        self.assert_chosen(choose("lo", "auto", (LO, ETH0), ("eth0",)), LO, ETH0)
+
+    def test_named_wrongly(self) -> None:
+        """
+        A name that cannot be used is refused with the key and what there is.
+        """
+        found = (LO, interface("br0", "192.168.1.1/24", up=False), interface("eth7", None))
+        for name, why in (
+            (
+                "eth1",
+                "there is no such interface; there are lo (127.0.0.1), "
+                "br0 (192.168.1.1, down), eth7 (no IPv4 address)",
+            ),
+            ("br0", "the interface is down"),
+            ("eth7", "the interface has no IPv4 address"),
+        ):
+            for key, names in (("if_inbound", (name, "lo")), ("if_outbound", ("lo", name))):
+                error = self.assertRaises(SIPTwistError, choose, *names, found, ())
+                self.assertEqual(str(error), f"{key} = {name}: {why}")
+
+    def test_nothing(self) -> None:
+        """
+        A machine without any address is told so.
+        """
+        error = self.assertRaises(SIPTwistError, self.auto)
+        self.assertIn("no interface is up with an IPv4 address", str(error))
+
+
+class MachineTests(SynchronousTestCase):
+    def test_this_machine(self) -> None:
+        """
+        The machine that runs the tests has a loopback interface.
+        """
+        loopback = [found for found in interfaces() if found.is_loopback and found.is_usable]
+        self.assertIn("127.0.0.1", [found.address for found in loopback])
+
+    def test_names_exist(self) -> None:
+        """
+        What has a default route is an interface, and a choice can be made.
+        """
+        found = interfaces()
+        self.assertLessEqual(set(default_interfaces(found)), {each.name for each in found})
+        self.assertIn(find().inbound, found)
