@@ -16,6 +16,9 @@ from siptwist.sip.uri import SIPURI, canonical_user, equal
 # How many lapsed addresses-of-record are remembered, to say 480 and not 404.
 LAPSED_LIMIT = 10_000
 
+# How many bindings one address may have; a PBX has hundreds, an attacker more.
+SOURCE_LIMIT = 1_000
+
 _Key = TypeVar("_Key")
 
 
@@ -86,8 +89,9 @@ class Locations:
     All bindings, findable by address-of-record, mask, user and source.
     """
 
-    def __init__(self, limit: int = 10_000) -> None:
+    def __init__(self, limit: int = 10_000, source_limit: int = SOURCE_LIMIT) -> None:
         self.limit = limit
+        self.source_limit = source_limit
         self._by_mask: dict[str, Binding] = {}
         self._by_aor: dict[str, dict[str, Binding]] = {}
         self._by_user: dict[str, dict[str, Binding]] = {}
@@ -106,6 +110,16 @@ class Locations:
     def is_full(self) -> bool:
         return len(self._by_mask) >= self.limit
 
+    def has_room(self, new: int, host: str) -> bool:
+        """
+        Whether ``new`` more bindings fit into the table, and into the share of
+        one address.
+        """
+        if new <= 0:
+            return True
+        mine = self._hosts.get(host, 0)
+        return len(self._by_mask) + new <= self.limit and mine + new <= self.source_limit
+
     def put(self, binding: Binding) -> None:
         """
         Add a binding, or replace the one with the same mask.
@@ -117,7 +131,8 @@ class Locations:
         self._by_user.setdefault(binding.user, {})[mask] = binding
         for hop in _addresses(binding):
             self._by_hop.setdefault(hop, {})[mask] = binding
-            self._hosts[hop[0]] = self._hosts.get(hop[0], 0) + 1
+        host = binding.source.host
+        self._hosts[host] = self._hosts.get(host, 0) + 1
         self._lapsed.pop(binding.aor, None)
         heapq.heappush(self._deadlines, (binding.expires_at, mask))
         if len(self._deadlines) > 2 * len(self._by_mask) + 64:
@@ -132,9 +147,10 @@ class Locations:
         _discard(self._by_user, binding.user, mask)
         for hop in _addresses(binding):
             _discard(self._by_hop, hop, mask)
-            self._hosts[hop[0]] -= 1
-            if not self._hosts[hop[0]]:
-                del self._hosts[hop[0]]
+        host = binding.source.host
+        self._hosts[host] -= 1
+        if not self._hosts[host]:
+            del self._hosts[host]
         return binding
 
     def expire(self, now: float) -> list[Binding]:
