@@ -1,3 +1,5 @@
 """
-Calls between real programs in network namespaces (``make interop``).
+Calls between programs that nobody here wrote, through ``twistd siproxy``.
+
+Run as root with ``SIPTWIST_INTEROP=1``; everything stays in network namespaces.
 """

@@ -1,0 +1,93 @@
+"""
+The outside world: telephone providers (Kamailio) and their names (dnsmasq).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.interop.bed import RESOLVER, Bed
+
+DOMAINS = {"example.net": "203.0.113.11", "example.org": "203.0.113.12"}
+USERS = ("alice", "bob", "carol", "dave")
+_MODULES = next(Path("/usr/lib").glob("*/kamailio/modules"), Path("/usr/lib"))
+
+
+def password(user: str, domain: str) -> str:
+    """
+    What a user of a provider signs in with.
+    """
+    return f"{user}-{domain}-secret"
+
+
+class Provider:
+    """
+    Kamailio as registrar and proxy of one domain.
+    """
+
+    def __init__(self, bed: Bed, domain: str = "example.net") -> None:
+        self._bed = bed
+        self.domain = domain
+        self.address = DOMAINS[domain]
+        self._control = bed.directory / f"{domain}.control"
+        config = bed.directory / f"{domain}.cfg"
+        config.write_text(self._config())
+        words = ["kamailio", "-DD", "-E", "-f", str(config), "-m", "64", "-M", "8"]
+        self.program = bed.start(
+            self.address, f"kamailio-{domain}", *words, "-Y", str(bed.directory)
+        )
+        self.program.wait_for("Aliases:", seconds=10)
+
+    def bindings(self, user: str) -> list[str]:
+        """
+        The Contact URIs that it would call for a user now.
+        """
+        control = f"unix:{self._control}"
+        listing = self._bed.run(self.address, "kamcmd", "-s", control, "ul.dump")
+        chunks = re.split(r"\bAoR: ", listing)[1:]
+        mine = [chunk for chunk in chunks if chunk.split("\n", 1)[0].strip() == user]
+        return [found for chunk in mine for found in re.findall(r"Address: (\S+)", chunk)]
+
+    def _config(self) -> str:
+        users = "".join(
+            f'\t$sht(users=>{user}) = "{password(user, self.domain)}";\n' for user in USERS
+        )
+        text = (Path(__file__).parent / "kamailio.cfg").read_text()
+        for name, value in (
+            ("DOMAIN", self.domain),
+            ("ADDRESS", self.address),
+            ("MODULES", str(_MODULES)),
+            ("CONTROL", str(self._control)),
+            ("USERS", users),
+        ):
+            text = text.replace(f"@{name}@", value)
+        return text
+
+
+class Names:
+    """
+    dnsmasq with the addresses and SRV records of both providers.
+    """
+
+    def __init__(self, bed: Bed) -> None:
+        config = bed.directory / "dnsmasq.conf"
+        lines = [f"listen-address={RESOLVER}", "bind-interfaces", "no-resolv", "no-hosts"]
+        for domain, address in DOMAINS.items():
+            lines += [
+                f"local=/{domain}/",
+                f"host-record={domain},{address}",
+                f"host-record=sip.{domain},{address}",
+                f"srv-host=_sip._udp.{domain},sip.{domain},5060,10,10",
+                f"srv-host=_sip._tcp.{domain},sip.{domain},5060,10,10",
+            ]
+        config.write_text("\n".join([*lines, "log-queries", ""]))
+        words = [
+            "dnsmasq",
+            "--keep-in-foreground",
+            "--user=root",
+            "--log-facility=-",
+            "--pid-file=",
+        ]
+        self.program = bed.start(RESOLVER, "dnsmasq", *words, f"--conf-file={config}")
+        self.program.wait_for("started")
