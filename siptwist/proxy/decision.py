@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from siptwist.proxy.location import Binding
+from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Hop, Side
-from siptwist.sip.message import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +42,32 @@ class Target:
     """
     One place to send a request to (RFC 3261 section 16.5).
 
-    ``uri`` becomes the Request-URI.  ``hop`` is where it goes when that is
-    known; otherwise ``next_hop`` is the URI whose host is to be resolved.
-    ``mask`` names the binding that is meant, if one is.
+    ``uri`` becomes the Request-URI.  ``hop`` is where it goes, and ``side`` our
+    side that faces it, when that is known; otherwise ``next_hop`` is the URI
+    whose host is to be resolved.  ``mask`` names the binding that is meant, if
+    one is.
     """
 
     uri: str
-    side: Side
+    side: Side = Side.OUTSIDE
     hop: Hop | None = None
     next_hop: str = ""
     q: float = 1.0
     mask: str = ""
-    route: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Forward:
     """
-    Send the request on, to the targets in the order of their q.
+    Send the request of ``ticket`` on, to the targets in the order of their q.
 
-    ``request`` is ready but for what each target needs of its own
-    (Request-URI, Record-Route, Via, SDP).
+    ``from_phone`` and ``to_phone`` say which of the two ends is ours to mask.
     """
 
-    request: Request
+    ticket: Ticket
     targets: tuple[Target, ...]
+    from_phone: bool
+    to_phone: bool
     why: str = ""
 
 

@@ -4,7 +4,7 @@ A request on its way through the proxy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from siptwist.errors import MalformedURI
 from siptwist.sip.fields import CSeq, NameAddr, Via
@@ -47,6 +47,13 @@ class Ticket:
             call_id_of(request),
             _sip_uri(request.uri),
         )
+
+    def with_request(self, request: Request) -> Ticket:
+        """
+        The same way, with another Request-URI, other Routes or another body.
+        """
+        uri = self.uri if request.uri == self.request.uri else _sip_uri(request.uri)
+        return replace(self, request=request, uri=uri)
 
     @property
     def method(self) -> str:

@@ -7,13 +7,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from twisted.application.service import Service
 from twisted.logger import Logger
 
 from siptwist.errors import ConfigError, Problem
-from siptwist.proxy.authentication import Authenticator, NonceLedger, Verdict
+from siptwist.proxy.authentication import (
+    Authenticator,
+    Challenged,
+    Forbidden,
+    NonceLedger,
+    Verdict,
+)
+from siptwist.proxy.decision import Reply
 from siptwist.proxy.passwords import Secret, parse_passwords, usable_algorithms
+from siptwist.proxy.ticket import Ticket
 
 #: Seconds between two looks at the password file, at most one a look-up.
 RECHECK_SECONDS = 5.0
@@ -68,11 +77,29 @@ class AuthenticationService(Service):
 
         :raises ConfigError: when it cannot be used.
         """
-        super().privilegedStartService()  # type: ignore[no-untyped-call]
+        super().privilegedStartService()
         if self._file:
             self._looked_at = self._reactor.seconds()
             self._stamp = _stamp(self._file)
-            self._read()
+            self.read()
+
+    def refusal(self, ticket: Ticket) -> Reply | None:
+        """
+        The answer to a REGISTER that does not prove who sent it, or ``None``.
+        """
+        verdict = self.check(
+            ticket.method,
+            ticket.request.uri,
+            ticket.request.body,
+            ticket.request.headers.lines("authorization"),
+            unquote(ticket.to.uri.user or "") if ticket.to.is_sip else "",
+        )
+        if isinstance(verdict, Challenged):
+            challenges = tuple((verdict.header, value) for value in verdict.values)
+            return Reply(401, headers=challenges, why=verdict.why)
+        if isinstance(verdict, Forbidden):
+            return Reply(403, why=verdict.why)
+        return None
 
     def check(
         self,
@@ -99,13 +126,18 @@ class AuthenticationService(Service):
             return
         self._stamp = stamp
         try:
-            self._read()
+            self.read()
         except ConfigError as error:
             self._log.error("Password file not read again, old users stay: {error}", error=error)
         else:
             self._log.info("Password file {file} read again", file=self._file)
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """
+        Read the password file.
+
+        :raises ConfigError: when it cannot be used.
+        """
         try:
             with open(self._file, encoding="utf-8", errors="surrogateescape") as file:
                 text = file.read()

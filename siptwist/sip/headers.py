@@ -196,10 +196,7 @@ class HeadersEditor:
         if index is None:
             self._items.extend(made)
             return
-        if index + 1 < len(self._items) or not made:
-            self.remove(key)
-        else:
-            del self._items[index]
+        self.remove(key)
         self._items[index:index] = made
 
     def restore(self, headers: Iterable[Header]) -> None:

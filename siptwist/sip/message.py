@@ -5,6 +5,7 @@ SIP messages (RFC 3261 section 7): bytes in, a value, the same bytes out.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from siptwist.errors import MalformedMessage
@@ -231,17 +232,34 @@ def _cut_body(headers: Headers, body: bytes) -> bytes:
     return body[:size]
 
 
-def make_response(request: Request, status: int, reason: str = "") -> Response:
+def make_response(
+    request: Request,
+    status: int,
+    reason: str = "",
+    to_tag: str = "",
+    headers: Iterable[tuple[str, str]] = (),
+) -> Response:
     """
-    The skeleton of an answer of ours (RFC 3261 section 8.2.6.2), without To tag.
+    An answer of ours (RFC 3261 section 8.2.6.2).
+
+    :param to_tag: put into the To unless it has a tag.
     """
-    kept = [
-        header
-        for header in request.headers
-        if header[0] in ("via", "from", "to", "call-id", "cseq")
-    ]
+    kept = [header for header in request.headers if header[0] in _ECHOED]
+    if to_tag:
+        kept = [_tagged(header, to_tag) if header[0] == "to" else header for header in kept]
+    kept.extend([Header.make(name, value) for name, value in headers])
     kept.append(_EMPTY)
     return Response(status, reason or reason_of(status), Headers(kept))
 
 
+def _tagged(to: Header, tag: str) -> Header:
+    try:
+        if NameAddr.parse(to.value, "To").tag is not None:
+            return to
+    except MalformedMessage:
+        return to
+    return Header.make("To", f"{to.value};tag={tag}")
+
+
+_ECHOED = frozenset(("via", "from", "to", "call-id", "cseq"))
 _EMPTY = Header.make("Content-Length", "0")

@@ -1,0 +1,223 @@
+"""
+What is to be done with a request (RFC 3261 section 16).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from siptwist.proxy.access import Access
+from siptwist.proxy.decision import Decision, Drop, Forward, Reply, Target
+from siptwist.proxy.direction import Direction, Peers
+from siptwist.proxy.identity import Identity
+from siptwist.proxy.location import Binding, Locations
+from siptwist.proxy.masks import mask_in
+from siptwist.proxy.registrar import Registrar
+from siptwist.proxy.routing import OutboundProxies, outward, take_own_routes
+from siptwist.proxy.ticket import Ticket
+from siptwist.proxy.validation import options_reply, validate
+from siptwist.proxy.visitors import Visitor, Visitors
+from siptwist.sip.fields import parse_q
+from siptwist.sip.grammar import parse_parameters
+from siptwist.sip.uri import SIPURI
+
+# How a phone proves who it is: the refusal of a REGISTER, or None.
+Authenticate = Callable[[Ticket], Reply | None]
+
+
+class Core:
+    """
+    Decides, and touches nothing.
+
+    ``identity`` may be replaced while running, when an address changes.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        locations: Locations,
+        visitors: Visitors,
+        peers: Peers,
+        registrar: Registrar,
+        access: Access | None = None,
+        proxies: OutboundProxies | None = None,
+        authenticate: Authenticate | None = None,
+    ) -> None:
+        self.identity = identity
+        self.direction = Direction(locations, visitors, peers)
+        self._locations = locations
+        self._visitors = visitors
+        self._peers = peers
+        self._registrar = registrar
+        self._access = access or Access()
+        self._proxies = proxies or OutboundProxies()
+        self._authenticate = authenticate
+
+    def decide(self, ticket: Ticket) -> Decision:
+        """
+        :raises SIPError: with the status to answer with.
+        """
+        if not self._access.may_send(ticket.source.host):
+            return Drop("hosts_deny_sip or hosts_allow_sip")
+        refusal = validate(ticket)
+        if refusal is not None:
+            return refusal
+        ticket = take_own_routes(ticket, self.identity)
+        is_phone = self.direction.is_phone(ticket.source, ticket.side, self.identity)
+        is_own = ticket.uri is not None and self.identity.is_own(ticket.uri)
+        if ticket.method == "REGISTER":
+            return self._register(ticket, is_phone, is_own)
+        if is_phone and "route" in ticket.request.headers:
+            return self._outward(ticket)
+        if is_own and ticket.uri is not None and not ticket.uri.user:
+            return self._for_us(ticket)
+        targets = self._targets(ticket, is_phone, is_own)
+        if targets:
+            return Forward(_without_routes(ticket), targets, is_phone, True, "to a phone")
+        if is_phone and not is_own:
+            return self._outward(ticket)
+        return self._nobody(ticket)
+
+    def _for_us(self, ticket: Ticket) -> Reply:
+        if ticket.method == "OPTIONS":
+            return options_reply()
+        return Reply(404, why="nobody named")
+
+    def _nobody(self, ticket: Ticket) -> Reply:
+        aors = [ticket.uri.aor if ticket.uri else "", ticket.to.aor]
+        if any(map(self._locations.has_lapsed, aors)):
+            return Reply(480, why="registration has expired")
+        return Reply(404, why="nobody known")
+
+    def _register(self, ticket: Ticket, is_phone: bool, is_own: bool) -> Decision:
+        if not self._access.may_register(ticket.source.host, is_phone):
+            return Reply(403, "Registration not allowed from here", why="hosts_allow_reg")
+        if not is_own:
+            return self._outward(ticket)
+        if self._authenticate is not None:
+            refusal = self._authenticate(ticket)
+            if refusal is not None:
+                return refusal
+        return self._registrar.answer(ticket)
+
+    def _outward(self, ticket: Ticket) -> Decision:
+        ticket, next_hop = outward(ticket, self._proxies)
+        if not next_hop:
+            return self._outward_by_account(ticket)
+        target = Target(ticket.request.uri, next_hop=next_hop)
+        return Forward(ticket, (target,), True, False, "outward")
+
+    def _outward_by_account(self, ticket: Ticket) -> Decision:
+        """
+        A ``tel:`` URI names no host: the caller's own provider knows.
+        """
+        for binding in self._locations.lookup(ticket.from_.aor, ticket.now):
+            if binding.registrar:
+                hop = f"sip:{binding.registrar}"
+                return Forward(
+                    ticket, (Target(ticket.request.uri, next_hop=hop),), True, False, "tel"
+                )
+        return Reply(416, why="tel URI and no provider")
+
+    def _targets(self, ticket: Ticket, is_phone: bool, is_own: bool) -> tuple[Target, ...]:
+        """
+        The phones that are meant; the Request-URI says so, and only then the
+        To (RFC 3261 section 16.5).
+        """
+        uri, now = ticket.uri, ticket.now
+        if uri is None:
+            return ()
+        if is_own:
+            mask = mask_in(uri)
+            if mask:
+                target = self._masked(mask, ticket)
+                return (target,) if target else ()
+            return self._by_user(ticket, uri)
+        if is_phone:
+            return ()
+        found = (
+            self._locations.lookup(uri.aor, now)
+            or self._locations.lookup(ticket.to.aor, now)
+            or self._locations.lookup_user(uri.user or "", now)
+        )
+        return _as_targets(found)
+
+    def _by_user(self, ticket: Ticket, uri: SIPURI) -> tuple[Target, ...]:
+        """
+        A Request-URI with our host and no mask: our own domain, or a provider
+        that forgets URI parameters.
+        """
+        now = ticket.now
+        found = self._locations.lookup(uri.aor, now) or self._locations.lookup_user(
+            uri.user or "", now
+        )
+        registered_here = [binding for binding in found if not binding.registrar]
+        if registered_here or len(found) < 2:
+            return _as_targets(registered_here or found)
+        domains = self._peers.domains(ticket.source)
+        for narrow in (
+            [binding for binding in found if binding.aor == ticket.to.aor],
+            [binding for binding in found if binding.registrar in domains],
+            [binding for binding in found if binding.registrar == _host_of(ticket)],
+        ):
+            if narrow:
+                return _as_targets(narrow)
+        return _as_targets(found)
+
+    def _masked(self, mask: str, ticket: Ticket) -> Target | None:
+        binding = self._locations.by_mask(mask)
+        if binding is not None:
+            if ticket.in_dialog:
+                contact = SIPURI.parse(binding.contact)
+                moved = self._locations.moved(contact, binding.aor, binding.updated_at)
+                return _as_target(moved or binding)
+            return _as_target(binding) if binding.is_active(ticket.now) else None
+        visitor = self._visitors.by_mask(mask)
+        if visitor is None or not ticket.in_dialog:
+            return None
+        return self._visitor_target(visitor)
+
+    def _visitor_target(self, visitor: Visitor) -> Target:
+        contact = SIPURI.parse(visitor.contact)
+        moved = self._locations.moved(contact, visitor.aor, visitor.seen_at)
+        if moved is not None:
+            return _as_target(moved)
+        return Target(visitor.contact, visitor.side, visitor.hop, mask=visitor.mask)
+
+    def retire(self, binding: Binding, now: float) -> None:
+        """
+        A binding is gone; dialogs of its phone go on.
+        """
+        self._visitors.note(
+            Visitor(binding.mask, binding.contact, binding.hop, binding.side, binding.aor, now)
+        )
+
+
+def _without_routes(ticket: Ticket) -> Ticket:
+    """
+    Routes beyond us in a request for a phone: nobody may use us to get there.
+    """
+    if "route" not in ticket.request.headers:
+        return ticket
+    editor = ticket.request.headers.edit()
+    editor.remove("route")
+    request = ticket.request
+    return ticket.with_request(
+        type(request)(request.method, request.uri, editor.finish(), request.body)
+    )
+
+
+def _host_of(ticket: Ticket) -> str:
+    return ticket.from_.uri.host.lower() if ticket.from_.is_sip else ""
+
+
+def _as_target(binding: Binding) -> Target:
+    parameters = parse_parameters(binding.parameters) or {}
+    q = parse_q(parameters.get("q"))
+    return Target(binding.contact, binding.side, binding.hop, q=q, mask=binding.mask)
+
+
+def _as_targets(bindings: Iterable[Binding]) -> tuple[Target, ...]:
+    targets = [_as_target(binding) for binding in bindings]
+    targets.sort(key=lambda target: -target.q)
+    return tuple(targets)

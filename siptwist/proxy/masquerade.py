@@ -1,0 +1,169 @@
+"""
+What a phone says about itself becomes what the world can answer to, and back.
+
+Going out, Contact becomes a Contact of ours, and the Vias and Record-Routes of
+the inside stay inside, to be put back into the response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from siptwist.errors import MalformedHeader, MalformedURI
+from siptwist.proxy.access import is_local
+from siptwist.proxy.identity import Identity
+from siptwist.proxy.location import Binding, Locations, user_of
+from siptwist.proxy.masks import masked_contact, new_mask
+from siptwist.proxy.routing import own_route
+from siptwist.proxy.visitors import Visitor, Visitors
+from siptwist.sip.fields import NameAddr, Via
+from siptwist.sip.grammar import split_commas
+from siptwist.sip.headers import Header, Headers, HeadersEditor
+from siptwist.sip.hop import Hop, Side
+
+# Requests that make or refresh a dialog (RFC 3261 section 16.6 step 4).
+RECORD_ROUTED = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "UPDATE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """
+    Who speaks: the phone a message came from, and the binding if one is meant.
+    """
+
+    aor: str
+    hop: Hop
+    side: Side
+    mask: str = ""
+
+
+def arrived_vias(headers: Headers, via: Via, source: Hop) -> tuple[Header, ...]:
+    """
+    The Vias as the response shall carry them: the topmost says where the
+    request really came from (RFC 3261 section 18.2.1, RFC 3581 section 4).
+    """
+    found = [header for header in headers if header[0] == "via"]
+    if via.host.strip("[]") == source.host and via.parameter("rport") is None:
+        return tuple(found)
+    _, *rest = split_commas(found[0].value)
+    found[0] = Header.make("Via", ", ".join([_with_source(via, source), *rest]))
+    return tuple(found)
+
+
+def _with_source(via: Via, source: Hop) -> str:
+    kept = [
+        piece.strip(" \t")
+        for piece in via.parameters.split(";")[1:]
+        if piece.partition("=")[0].strip(" \t").lower() not in ("received", "rport")
+    ]
+    if via.parameter("rport") is not None:
+        kept.append(f"rport={source.port}")
+    kept.append(f"received={source.host}")
+    port = "" if via.port is None else f":{via.port}"
+    return f"SIP/2.0/{via.transport} {via.host}{port};" + ";".join(kept)
+
+
+def own_via(identity: Identity, side: Side, branch: str, transport: str = "UDP") -> str:
+    """
+    Our Via toward ``side``; with rport, for we may be behind a router too.
+    """
+    hop = identity.facing(side)
+    return f"SIP/2.0/{transport} {hop};branch={branch};rport"
+
+
+class Masquerade:
+    """
+    Masks the Contacts of our phones.  ``key`` makes masks unguessable.
+    """
+
+    def __init__(
+        self, locations: Locations, visitors: Visitors, key: bytes, ua_string: str = ""
+    ) -> None:
+        self._locations = locations
+        self._visitors = visitors
+        self._key = key
+        self._ua_string = ua_string
+
+    def outgoing(
+        self,
+        editor: HeadersEditor,
+        headers: Headers,
+        phone: Phone,
+        identity: Identity,
+        now: float,
+        only_local: bool = False,
+    ) -> None:
+        """
+        Mask what a phone's message says about where it is.
+
+        :param only_local: leave Contacts alone that point elsewhere, as those
+            of a redirection do.
+        :raises MalformedHeader: for a Contact that cannot be read.
+        """
+        contacts = headers.values("contact")
+        if contacts and contacts != ["*"]:
+            masked = [self._mask(text, phone, identity, now, only_local) for text in contacts]
+            if masked != contacts:
+                editor.set("Contact", *masked)
+        if self._ua_string:
+            editor.set("User-Agent", self._ua_string)
+
+    def _mask(
+        self, text: str, phone: Phone, identity: Identity, now: float, only_local: bool
+    ) -> str:
+        contact = NameAddr.parse(text, "Contact")
+        if not contact.is_sip:
+            return text
+        uri = contact.uri
+        if only_local and not is_local(uri.address) and uri.address != phone.hop.host:
+            return text
+        for binding in self._bindings(phone, now):
+            if binding.contact == contact.uri_text or binding.has_contact(uri):
+                return str(contact.with_uri(masked_contact(binding.mask, binding.user, identity)))
+        mask = new_mask(self._key, phone.aor, contact.uri_text, "")
+        self._visitors.note(Visitor(mask, contact.uri_text, phone.hop, phone.side, phone.aor, now))
+        user = uri.user or user_of(phone.aor)
+        return str(contact.with_uri(masked_contact(mask, user, identity)))
+
+    def _bindings(self, phone: Phone, now: float) -> Iterable[Binding]:
+        """
+        The bindings that a Contact of this phone may be, likeliest first.
+        """
+        if phone.mask:
+            binding = self._locations.by_mask(phone.mask)
+            if binding is not None:
+                yield binding
+        yield from self._locations.lookup(phone.aor, now)
+        yield from self._locations.by_hop(phone.hop)
+
+
+def swap_record_routes(
+    editor: HeadersEditor,
+    headers: Headers,
+    identity: Identity,
+    sent_to: Side,
+    going_to: Side,
+    hidden: Iterable[Header] = (),
+) -> None:
+    """
+    In a response, the Record-Route we gave the one side becomes the one for
+    the other (RFC 3261 section 16.7 step 8); what was hidden comes back.
+    """
+    values = headers.values("record-route")
+    ours = own_route(identity, sent_to)
+    mine = own_route(identity, going_to)
+    restored = [header.value for header in hidden]
+    told = [mine if _is_ours(value, ours, identity) else value for value in values]
+    if told + restored != values:
+        editor.set("Record-Route", *told, *restored)
+
+
+def _is_ours(value: str, ours: str, identity: Identity) -> bool:
+    if value == ours:
+        return True
+    try:
+        uri = NameAddr.parse(value, "Record-Route").uri
+    except (MalformedHeader, MalformedURI):
+        return False
+    return not uri.user and identity.is_own(uri)

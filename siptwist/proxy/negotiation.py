@@ -1,0 +1,183 @@
+"""
+Offers and answers on their way (RFC 3264, RFC 6337): what the media backend is
+told of them, and when a call's media begins, changes and ends.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+from siptwist.errors import MalformedSDP
+from siptwist.media.stream import CallKey, Party
+from siptwist.proxy.anchoring import OFFERING, Description, find_session
+from siptwist.proxy.dialogs import Dialog, Dialogs
+from siptwist.proxy.identity import Identity
+from siptwist.proxy.passage import Passage
+from siptwist.proxy.ticket import Ticket
+from siptwist.sip.hop import Side
+from siptwist.sip.message import Response, to_of
+
+# The other side no longer knows the dialog: BYE has done its work
+# (RFC 3261 section 15.1.1).
+_GONE = frozenset({408, 481})
+
+
+class Outcome(enum.Enum):
+    """
+    What a response does to a call's media.
+    """
+
+    CONFIRM = "confirm"
+    REJECT = "reject"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """
+    One thing to tell the media backend.
+    """
+
+    outcome: Outcome
+    key: CallKey
+    branch: str = ""
+    reason: str = ""
+
+
+class Negotiation:
+    """
+    Follows the offers and answers of all calls.
+    """
+
+    def __init__(self, dialogs: Dialogs, is_enabled: bool = True) -> None:
+        self.dialogs = dialogs
+        self._is_enabled = is_enabled
+
+    def place(self, ticket: Ticket, side: Side) -> tuple[CallKey, Party] | None:
+        """
+        The call that a request belongs to, and who of the two sends it; a
+        first INVITE opens one.
+        """
+        from_tag = ticket.from_.tag or ""
+        found = self.dialogs.find(ticket.call_id, from_tag, ticket.to.tag, ticket.side)
+        if found is not None:
+            dialog, party = found
+            dialog.seen_at = ticket.now
+            return dialog.key, party
+        if ticket.method != "INVITE":
+            return None
+        key = CallKey(ticket.call_id, from_tag, ticket.side, side)
+        self.dialogs.open(key, ticket.now)
+        return key, Party.CALLER
+
+    def of_request(
+        self, ticket: Ticket, place: tuple[CallKey, Party], identity: Identity
+    ) -> Description | None:
+        """
+        What a request describes.
+
+        :raises MalformedSDP: when its session description cannot be read.
+        """
+        if not self._is_enabled or ticket.method not in OFFERING:
+            return None
+        found = find_session(ticket.request)
+        if found is None:
+            return None
+        key, party = place
+        is_offer = ticket.method != "ACK"
+        dialog = self._dialog(key)
+        if ticket.method == "PRACK" and dialog is not None:
+            is_offer = dialog.offered_by is not party.other
+        if dialog is not None:
+            dialog.offered_by = party if is_offer else None
+        branch = (ticket.from_.tag or "") if party is Party.CALLEE else ""
+        host = identity.facing(key.side(party.other)).host
+        return Description(key, party, is_offer, ticket.source.host, branch, host, *found)
+
+    def of_response(
+        self, passage: Passage, response: Response, identity: Identity
+    ) -> Description | None:
+        """
+        What a response describes: a 1xx or 2xx to INVITE, a 2xx to others.
+
+        :raises MalformedSDP: when its session description cannot be read.
+        """
+        if not self._is_enabled or passage.key is None or passage.party is None:
+            return None
+        lowest = 101 if passage.method == "INVITE" else 200
+        if passage.method not in OFFERING or not lowest <= response.status < 300:
+            return None
+        found = find_session(response)
+        if found is None:
+            return None
+        party = passage.party.other
+        is_offer = not passage.offers
+        dialog = self._dialog(passage.key)
+        if dialog is not None:
+            dialog.offered_by = party if is_offer else None
+        branch = (to_of(response).tag or "") if party is Party.CALLEE else ""
+        host = identity.facing(passage.key.side(passage.party)).host
+        return Description(passage.key, party, is_offer, passage.hop.host, branch, host, *found)
+
+    def _dialog(self, key: CallKey) -> Dialog | None:
+        for dialog in self.dialogs.by_call_id(key.call_id):
+            if dialog.key == key:
+                return dialog
+        return None
+
+    def consequence(self, passage: Passage, response: Response) -> Consequence | None:
+        """
+        What a final response does, once it is the one that counts.
+        """
+        key, status = passage.key, response.status
+        if key is None or status < 200:
+            return None
+        if passage.method == "BYE":
+            return self.end(key, "BYE") if status < 300 or status in _GONE else None
+        if passage.method not in ("INVITE", "UPDATE"):
+            return None
+        dialog = self._dialog(key)
+        if status < 300:
+            return self._succeed(passage, response, dialog)
+        if dialog is None or dialog.is_established or passage.ticket.in_dialog:
+            # RFC 3261 section 14.1: a refused re-INVITE changes nothing.
+            return Consequence(Outcome.REJECT, key)
+        if passage.method == "UPDATE":
+            return Consequence(Outcome.REJECT, key)
+        return self.end(key, str(status))
+
+    def _succeed(
+        self, passage: Passage, response: Response, dialog: Dialog | None
+    ) -> Consequence | None:
+        if passage.method != "INVITE" or passage.key is None or dialog is None:
+            return None
+        if passage.ticket.in_dialog:
+            return None
+        tag = to_of(response).tag or ""
+        if len(dialog.callee_tags) < 64:
+            dialog.callee_tags.add(tag)
+        if dialog.is_established:
+            return None
+        dialog.is_established = True
+        return Consequence(Outcome.CONFIRM, passage.key, tag)
+
+    def end(self, key: CallKey, reason: str) -> Consequence:
+        """
+        The call is over.
+        """
+        self.dialogs.close(key)
+        return Consequence(Outcome.CLOSE, key, reason=reason)
+
+    def place_in(
+        self, passage: Passage, place: tuple[CallKey, Party] | None, offers: bool
+    ) -> Passage:
+        """
+        The passage with the call it belongs to.
+        """
+        if place is None:
+            return passage
+        return replace(passage, key=place[0], party=place[1], offers=offers)
+
+
+__all__ = ["Consequence", "MalformedSDP", "Negotiation", "Outcome"]

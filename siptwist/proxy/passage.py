@@ -1,0 +1,163 @@
+"""
+Carries a request to one target, and its responses back (RFC 3261 sections
+16.6 and 16.7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from siptwist.media.stream import CallKey, Party
+from siptwist.proxy.decision import Forward, Target
+from siptwist.proxy.identity import Identity
+from siptwist.proxy.location import Locations
+from siptwist.proxy.masquerade import (
+    RECORD_ROUTED,
+    Masquerade,
+    Phone,
+    arrived_vias,
+    own_via,
+    swap_record_routes,
+)
+from siptwist.proxy.registration import Attempt, Completion, complete, mask_request
+from siptwist.proxy.routing import own_route
+from siptwist.proxy.ticket import Ticket
+from siptwist.proxy.validation import max_forwards_of
+from siptwist.sip.headers import Header
+from siptwist.sip.hop import Hop, Side
+from siptwist.sip.message import Request, Response, to_of
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """
+    What must be known of a forwarded request until its last response.
+
+    ``vias`` and ``record_routes`` go back into the response.  ``key`` and
+    ``party`` name the call and who of the two sent the request, ``offers``
+    whether it carried a session description.
+    """
+
+    ticket: Ticket
+    target: Target
+    hop: Hop
+    side: Side
+    from_phone: bool
+    to_phone: bool
+    vias: tuple[Header, ...]
+    record_routes: tuple[Header, ...] = ()
+    attempt: Attempt | None = None
+    key: CallKey | None = None
+    party: Party | None = None
+    offers: bool = False
+
+    @property
+    def method(self) -> str:
+        return self.ticket.method
+
+
+class Passages:
+    """
+    Prepares requests for their targets, and responses for the way back.
+    """
+
+    def __init__(
+        self,
+        locations: Locations,
+        masquerade: Masquerade,
+        key: bytes,
+        default_expires: int,
+    ) -> None:
+        self._locations = locations
+        self._masquerade = masquerade
+        self._key = key
+        self._default_expires = default_expires
+
+    def attempt(self, ticket: Ticket, identity: Identity) -> tuple[Ticket, Attempt]:
+        """
+        A REGISTER on its way out: masked, and what it asks for.
+        """
+        headers, attempt = mask_request(
+            ticket, identity, self._locations, self._key, self._default_expires
+        )
+        return ticket.with_request(replace(ticket.request, headers=headers)), attempt
+
+    def prepare(
+        self,
+        forward: Forward,
+        target: Target,
+        hop: Hop,
+        side: Side,
+        branch: str,
+        identity: Identity,
+    ) -> tuple[Request, Passage]:
+        """
+        The request as ``target`` shall receive it.
+
+        :raises SIPError: with the status to answer with.
+        """
+        ticket = forward.ticket
+        vias = arrived_vias(ticket.request.headers, ticket.via, ticket.source)
+        hides = forward.from_phone and side is Side.OUTSIDE
+        attempt = None
+        if hides and ticket.method == "REGISTER":
+            ticket, attempt = self.attempt(ticket, identity)
+        headers = ticket.request.headers
+        editor = headers.edit()
+        hidden: tuple[Header, ...] = ()
+        if hides:
+            if attempt is None:
+                phone = Phone(ticket.from_.aor, ticket.source, ticket.side)
+                self._masquerade.outgoing(editor, headers, phone, identity, ticket.now)
+            hidden = tuple(header for header in headers if header.key == "record-route")
+            editor.remove("record-route")
+            editor.set("Via", own_via(identity, side, branch))
+        else:
+            editor.restore(vias)
+            editor.push("Via", own_via(identity, side, branch))
+        if ticket.method in RECORD_ROUTED:
+            editor.push("Record-Route", own_route(identity, side))
+        editor.set("Max-Forwards", str(max_forwards_of(ticket) - 1))
+        request = Request(ticket.method, target.uri, editor.finish(), ticket.request.body)
+        passage = Passage(
+            forward.ticket,
+            target,
+            hop,
+            side,
+            forward.from_phone,
+            forward.to_phone,
+            vias,
+            hidden,
+            attempt,
+        )
+        return request, passage
+
+    def answer(self, passage: Passage, response: Response, identity: Identity) -> Response:
+        """
+        The response as the one who asked shall receive it.
+        """
+        headers = response.headers
+        editor = headers.edit()
+        editor.restore(passage.vias)
+        ticket = passage.ticket
+        if "record-route" in headers:
+            swap_record_routes(
+                editor, headers, identity, passage.side, ticket.side, passage.record_routes
+            )
+        if passage.to_phone and not passage.from_phone:
+            phone = Phone(to_of(response).aor, passage.hop, passage.side, passage.target.mask)
+            is_redirect = response.status >= 300
+            self._masquerade.outgoing(
+                editor, headers, phone, identity, ticket.now, only_local=is_redirect
+            )
+        return replace(response, headers=editor.finish())
+
+    def complete(
+        self, passage: Passage, response: Response, identity: Identity, now: float
+    ) -> Completion | None:
+        """
+        What a final answer to a REGISTER on its way through changes.
+        """
+        if passage.attempt is None or response.status < 200:
+            return None
+        return complete(passage.attempt, response, self._locations, identity, now)

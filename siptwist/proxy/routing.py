@@ -1,0 +1,122 @@
+"""
+Where a request goes (RFC 3261 sections 16.4 to 16.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from siptwist.errors import MalformedHeader, MalformedURI
+from siptwist.proxy.identity import Identity
+from siptwist.proxy.ticket import Ticket
+from siptwist.sip.fields import NameAddr
+from siptwist.sip.hop import Side
+from siptwist.sip.uri import SIPURI
+
+
+def own_route(identity: Identity, side: Side) -> str:
+    """
+    The Record-Route value by which ``side`` reaches us in a dialog.
+    """
+    return f"<{identity.uri(side, parameters=';lr')}>"
+
+
+def take_own_routes(ticket: Ticket, identity: Identity) -> Ticket:
+    """
+    Route information preprocessing (RFC 3261 section 16.4).
+
+    A Request-URI that is our own Record-Route value comes from a strict router:
+    the last Route is the real one.  Then every topmost Route that is us goes.
+    """
+    headers = ticket.request.headers
+    if "route" not in headers:
+        return ticket
+    routes = headers.values("route")
+    uri = ticket.request.uri
+    if _is_own_record_route(ticket.uri, identity):
+        uri = NameAddr.parse(routes.pop(), "Route").uri_text
+    while routes and _is_own(routes[0], identity):
+        routes.pop(0)
+    editor = headers.edit()
+    if len(routes) != len(headers.values("route")):
+        editor.set("Route", *routes)
+    return ticket.with_request(replace(ticket.request, uri=uri, headers=editor.finish()))
+
+
+def _is_own_record_route(uri: SIPURI | None, identity: Identity) -> bool:
+    if uri is None or uri.user or uri.parameter("lr") is None:
+        return False
+    return identity.is_own(uri)
+
+
+def _is_own(route: str, identity: Identity) -> bool:
+    value = NameAddr.parse(route, "Route")
+    try:
+        return identity.is_own(value.uri)
+    except MalformedURI:
+        raise MalformedHeader("Route", route) from None
+
+
+@dataclass(frozen=True)
+class OutboundProxies:
+    """
+    Fixed next hops of what phones send out (siproxd's outbound_proxy_* and
+    outbound_domain_*): by the domain of the From, or for all.
+    """
+
+    default: str = ""
+    by_domain: Mapping[str, str] | None = None
+
+    def next_hop(self, from_host: str) -> str:
+        """
+        A SIP URI, or "" when the Request-URI decides.
+        """
+        if self.by_domain:
+            found = self.by_domain.get(from_host.lower())
+            if found is not None:
+                return found
+        return self.default
+
+
+def outward(ticket: Ticket, proxies: OutboundProxies) -> tuple[Ticket, str]:
+    """
+    The request to send out and the URI of its next hop: the first Route, or
+    the outbound proxy, or the Request-URI (RFC 3261 section 16.6 steps 6, 7).
+
+    The next hop is "" for a URI that names no host, such as ``tel:``.
+    """
+    routes = ticket.request.headers.values("route")
+    if routes:
+        first = NameAddr.parse(routes[0], "Route")
+        if first.uri.parameter("lr") is None:
+            return _strictly(ticket, routes), first.uri_text
+        return ticket, first.uri_text
+    from_host = ticket.from_.uri.host if ticket.from_.is_sip else ""
+    hop = proxies.next_hop(from_host)
+    if hop:
+        return ticket, hop
+    return ticket, ticket.request.uri if ticket.uri is not None else ""
+
+
+def _strictly(ticket: Ticket, routes: list[str]) -> Ticket:
+    """
+    The next hop is a strict router (section 16.6 step 6): it wants its own
+    URI as Request-URI, and the real one as the last Route.
+    """
+    editor = ticket.request.headers.edit()
+    editor.set("Route", *routes[1:], f"<{ticket.request.uri}>")
+    uri = NameAddr.parse(routes[0], "Route").uri_text
+    return ticket.with_request(replace(ticket.request, uri=uri, headers=editor.finish()))
+
+
+def host_and_port(uri_text: str) -> tuple[str, int | None, str | None]:
+    """
+    What to resolve for a next hop: host, port if it names one, transport if
+    it names one (RFC 3263 section 4); ``maddr`` replaces the host.
+
+    :raises MalformedURI: when it is not a SIP URI.
+    """
+    uri = SIPURI.parse(uri_text)
+    host = uri.parameter("maddr") or uri.address
+    return host.strip("[]"), uri.port, uri.transport

@@ -1,0 +1,68 @@
+"""
+Reasonable checks before a request is forwarded (RFC 3261 section 16.3).
+"""
+
+from __future__ import annotations
+
+from siptwist.errors import MalformedHeader
+from siptwist.proxy.decision import Reply
+from siptwist.proxy.ticket import Ticket
+from siptwist.sip.fields import option_tags, parse_number
+from siptwist.sip.uri import scheme_of
+
+# What our own OPTIONS answer says (RFC 3261 section 11.2).
+ALLOW = (
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, UPDATE, PRACK, REFER, MESSAGE, "
+    "SUBSCRIBE, NOTIFY, PUBLISH"
+)
+CAPABILITIES = (
+    ("Allow", ALLOW),
+    ("Accept", "application/sdp, */*"),
+    ("Accept-Encoding", "identity"),
+    ("Supported", "path"),
+)
+DEFAULT_MAX_FORWARDS = 70
+_SCHEMES = frozenset({"sip", "sips", "tel"})
+
+
+def options_reply() -> Reply:
+    return Reply(200, headers=CAPABILITIES, why="OPTIONS for us")
+
+
+def max_forwards_of(ticket: Ticket) -> int:
+    """
+    :raises MalformedHeader: when it is not a number from 0 to 255.
+    """
+    text = ticket.request.headers.get("max-forwards")
+    if text is None:
+        return DEFAULT_MAX_FORWARDS
+    return parse_number(text, "Max-Forwards", 255)
+
+
+def validate(ticket: Ticket) -> Reply | None:
+    """
+    The answer to a request that must not be forwarded, or ``None``.
+    """
+    if scheme_of(ticket.request.uri) not in _SCHEMES:
+        return Reply(416, why="scheme")
+    if ticket.uri is None and not ticket.request.uri.lower().startswith("tel:"):
+        return Reply(400, "Malformed Request-URI", why="Request-URI")
+    if ticket.uri is not None and ticket.uri.headers:
+        return Reply(400, "Headers in Request-URI", why="Request-URI")
+    try:
+        hops = max_forwards_of(ticket)
+    except MalformedHeader as error:
+        return Reply(error.status, error.reason, why="Max-Forwards")
+    if hops == 0:
+        return options_reply() if ticket.method == "OPTIONS" else Reply(483, why="Max-Forwards")
+    return _extensions(ticket)
+
+
+def _extensions(ticket: Ticket) -> Reply | None:
+    """
+    We understand none of the extensions that a proxy can be required to.
+    """
+    unknown = option_tags(ticket.request.headers.values("proxy-require"))
+    if not unknown or ticket.method in ("ACK", "CANCEL"):
+        return None
+    return Reply(420, headers=(("Unsupported", ", ".join(unknown)),), why="Proxy-Require")

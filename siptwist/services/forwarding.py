@@ -1,0 +1,454 @@
+"""
+Carries requests to their targets and the answers back (RFC 3261 sections 16.6
+to 16.10), with the call's media on the way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from siptwist.errors import MalformedMessage, NoFreePorts, SIPError
+from siptwist.interfaces import IMediaBackend, IMessageSender, IResolver
+from siptwist.logs import logger
+from siptwist.media.stream import CallKey, Party
+from siptwist.proxy.anchoring import Description, anchor_request, anchor_response
+from siptwist.proxy.core import Core
+from siptwist.proxy.decision import Forward, Reply, Target
+from siptwist.proxy.direction import Peers
+from siptwist.proxy.forking import Fork
+from siptwist.proxy.location import Binding, Locations
+from siptwist.proxy.masquerade import arrived_vias
+from siptwist.proxy.negotiation import Consequence, Negotiation, Outcome
+from siptwist.proxy.passage import Passage, Passages
+from siptwist.proxy.registration import would_overflow
+from siptwist.proxy.routing import host_and_port
+from siptwist.proxy.ticket import Ticket
+from siptwist.services.transactions import TransactionService
+from siptwist.sip.fields import MAGIC_COOKIE
+from siptwist.sip.hop import Hop, Side
+from siptwist.sip.message import Response, make_response
+from siptwist.sip.transaction import ClientTransaction, ServerTransaction
+
+Apply = Callable[[tuple[Binding, ...], tuple[str, ...]], "Deferred[None]"]
+
+
+class Context:
+    """
+    One request being served: its targets, what went where, and its call.
+
+    ``transaction`` is ``None`` for an ACK, which nobody answers.
+    """
+
+    __slots__ = ("fork", "forward", "is_anchored", "offers", "passages", "place", "transaction")
+
+    def __init__(self, transaction: ServerTransaction | None, forward: Forward) -> None:
+        self.transaction = transaction
+        self.forward = forward
+        self.fork = Fork(forward.targets)
+        self.passages: dict[str, Passage] = {}
+        self.place: tuple[CallKey, Party] | None = None
+        self.offers = False
+        self.is_anchored = False
+
+
+class Upward(Protocol):
+    """
+    What forwarding asks of the service above it.
+    """
+
+    def serve(self, transaction: ServerTransaction, ticket: Ticket) -> None:
+        """
+        Decide again, now that one more name is known to be ours.
+        """
+
+    def reply(self, transaction: ServerTransaction, ticket: Ticket, reply: Reply) -> None:
+        """
+        Answer in our own name.
+        """
+
+    def apply(self, changed: tuple[Binding, ...], removed: tuple[str, ...]) -> Deferred[None]:
+        """
+        Change bindings, and fire when they are on disk.
+        """
+
+
+def when(value: Any, use: Callable[[Any], None], fail: Callable[[Failure], None]) -> None:
+    """
+    Use a value now, or that of a Deferred when it comes.
+    """
+    if isinstance(value, Deferred):
+        value.addCallback(use)
+        value.addErrback(fail)
+    else:
+        use(value)
+
+
+def new_branch() -> str:
+    return MAGIC_COOKIE + os.urandom(8).hex()
+
+
+class Forwarding:
+    """
+    Sends to targets, waits, and passes the best answer back.
+    """
+
+    _log = logger()
+    above: Upward
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        core: Core,
+        passages: Passages,
+        negotiation: Negotiation,
+        locations: Locations,
+        peers: Peers,
+        transactions: TransactionService,
+        sender: IMessageSender,
+        media: IMediaBackend,
+        resolver: IResolver,
+    ) -> None:
+        self._reactor = reactor
+        self._core = core
+        self._passages = passages
+        self._negotiation = negotiation
+        self._locations = locations
+        self._peers = peers
+        self._transactions = transactions
+        self._sender = sender
+        self._media = media
+        self._resolver = resolver
+
+    # To the targets
+
+    def start(self, context: Context) -> None:
+        """
+        Send to the first group of targets.
+        """
+        begun = []
+        for target in context.fork.next_group():
+            branch = new_branch()
+            context.fork.begin(branch)
+            begun.append((branch, target))
+        for branch, target in begun:
+            self._guard(context, branch, self._seek, target)
+
+    def _guard(
+        self, context: Context, branch: str, step: Callable[..., None], *arguments: Any
+    ) -> None:
+        """
+        Take a step; what it raises is the answer of this branch.
+        """
+        try:
+            step(context, branch, *arguments)
+        except SIPError as error:
+            self._refuse(context, branch, error)
+        except Exception as error:
+            self._log.failure("Forwarding", call_id=context.forward.ticket.call_id)
+            self._refuse(context, branch, SIPError(type(error).__name__, 500))
+
+    def _refuse(self, context: Context, branch: str, error: SIPError) -> None:
+        self._log.info(
+            "{method} {uri!r}: {status} {reason} [{call_id}]",
+            method=context.forward.ticket.method,
+            uri=context.forward.ticket.request.uri,
+            status=error.status,
+            reason=error.reason,
+            call_id=context.forward.ticket.call_id,
+        )
+        retry = getattr(error, "retry_after", None)
+        extra = (("Retry-After", str(retry)),) if retry else ()
+        self._own_answer(context, branch, error.status, error.reason, extra)
+
+    def _own_answer(
+        self,
+        context: Context,
+        branch: str,
+        status: int,
+        reason: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """
+        A branch ends with an answer that nobody sent.
+        """
+        if context.transaction is None:
+            return
+        response = make_response(
+            context.forward.ticket.request, status, reason, os.urandom(5).hex(), headers
+        )
+        self._receive(context, branch, response)
+
+    def _fail(self, context: Context, branch: str) -> Callable[[Failure], None]:
+        def failed(failure: Failure) -> None:
+            def again(*_: object) -> None:
+                failure.raiseException()
+
+            self._guard(context, branch, again)
+
+        return failed
+
+    def _seek(self, context: Context, branch: str, target: Target) -> None:
+        if target.hop is not None:
+            self._approach(context, branch, target, [target.hop])
+            return
+        host, port, _ = host_and_port(target.next_hop)
+        found = self._resolver.resolve(host, port, "UDP")
+        when(
+            found,
+            lambda hops: self._guard(context, branch, self._approach, target, hops),
+            self._fail(context, branch),
+        )
+
+    def _approach(self, context: Context, branch: str, target: Target, hops: list[Hop]) -> None:
+        identity = self._core.identity
+        side = target.side
+        if target.hop is None:
+            if identity.is_own_hop(hops[0].host, hops[0].port):
+                self._recognize(context, host_and_port(target.next_hop)[0])
+                return
+            side = self._core.direction.side_of(hops[0], identity)
+        if context.is_anchored:
+            self._transmit(context, branch, target, hops, side)
+            return
+        when(
+            self._anchor(context, side),
+            lambda _: self._guard(context, branch, self._transmit, target, hops, side),
+            self._fail(context, branch),
+        )
+
+    def _recognize(self, context: Context, name: str) -> None:
+        """
+        A name turned out to be ours: the request is for us after all.
+        """
+        identity = self._core.identity
+        if name in identity.names or context.transaction is None:
+            raise SIPError("Loop Detected", 482)
+        self._core.identity = replace(identity, names=identity.names | {name})
+        self.above.serve(context.transaction, context.forward.ticket)
+
+    def _anchor(self, context: Context, side: Side) -> Any:
+        """
+        Have ports lent for what the request describes, and write them in.
+        """
+        context.is_anchored = True
+        ticket = context.forward.ticket
+        context.place = self._negotiation.place(ticket, side)
+        if context.place is None:
+            return None
+        description = self._negotiation.of_request(ticket, context.place, self._core.identity)
+        if description is None:
+            return None
+        context.offers = True
+
+        def write(granted: Any) -> None:
+            request = anchor_request(ticket.request, description, granted)
+            context.forward = replace(context.forward, ticket=ticket.with_request(request))
+
+        granted = self._describe(description)
+        if isinstance(granted, Deferred):
+            return granted.addCallback(write)
+        return write(granted)
+
+    def _describe(self, description: Description) -> Any:
+        return self._media.describe(
+            description.key,
+            description.party,
+            description.streams,
+            description.signaling_host,
+            description.is_offer,
+            description.branch,
+        )
+
+    def _transmit(
+        self, context: Context, branch: str, target: Target, hops: list[Hop], side: Side
+    ) -> None:
+        if context.fork.is_cancelled:
+            self._own_answer(context, branch, 487)
+            return
+        request, passage = self._passages.prepare(
+            context.forward, target, hops[0], side, branch, self._core.identity
+        )
+        if passage.attempt is not None and would_overflow(passage.attempt, self._locations):
+            raise NoFreePorts("Too many registrations")
+        passage = self._negotiation.place_in(passage, context.place, context.offers)
+        if side is Side.OUTSIDE:
+            self._peers.note(hops[0])
+        if context.transaction is None:
+            self._sender.send(bytes(request), hops[0], side)
+            return
+        context.passages[branch] = passage
+        self._transactions.send(request, branch, hops[0], side, (context, hops[1:]))
+
+    def cancel(self, context: Context) -> None:
+        """
+        The caller gave up (RFC 3261 section 16.10).
+        """
+        for branch in context.fork.cancel():
+            self._transactions.cancel(branch)
+
+    # Back from the targets
+
+    def response_arrived(self, transaction: ClientTransaction, response: Response) -> None:
+        """
+        A response came from a target.
+        """
+        if transaction.user is None:
+            return
+        context, rest = transaction.user
+        if response.status == 503 and rest and self._try_other(transaction, context, rest):
+            return
+        self._resolver.mark_alive(transaction.hop)
+        passage = context.passages.get(transaction.branch)
+        if passage is not None and passage.attempt is not None and response.status >= 200:
+            self._complete(context, transaction, passage, response)
+            return
+        self._receive(context, transaction.branch, response)
+
+    def timed_out(self, transaction: ClientTransaction) -> None:
+        """
+        A target never answered: the next server of its domain, or 408.
+        """
+        if transaction.user is None:
+            return
+        context, rest = transaction.user
+        if not (rest and self._try_other(transaction, context, rest)):
+            self._resolver.mark_dead(transaction.hop)
+            self._own_answer(context, transaction.branch, 408)
+
+    def _try_other(self, transaction: ClientTransaction, context: Context, rest: list[Hop]) -> bool:
+        """
+        Go on with the next server of the same domain (RFC 3263 section 4.3).
+        """
+        if context.fork.is_cancelled or context.fork.is_answered:
+            return False
+        self._resolver.mark_dead(transaction.hop)
+        passage = context.passages.pop(transaction.branch)
+        branch = new_branch()
+        context.fork.replace(transaction.branch, branch)
+        self._guard(context, branch, self._transmit, passage.target, rest, passage.side)
+        return True
+
+    def _complete(
+        self,
+        context: Context,
+        transaction: ClientTransaction,
+        passage: Passage,
+        response: Response,
+    ) -> None:
+        """
+        The registrar has spoken: on disk first, then to the phone.
+        """
+        now = self._reactor.seconds()
+        completion = self._passages.complete(passage, response, self._core.identity, now)
+        if completion is None:
+            self._receive(context, transaction.branch, response)
+            return
+        told = replace(response, headers=completion.headers)
+        if not (completion.changed or completion.removed):
+            self._receive(context, transaction.branch, told)
+            return
+        if passage.attempt is not None:
+            self._peers.note(passage.hop, passage.attempt.registrar)
+        saved = self.above.apply(completion.changed, completion.removed)
+        when(
+            saved,
+            lambda _: self._guard(context, transaction.branch, self._receive, told),
+            self._fail(context, transaction.branch),
+        )
+
+    def _receive(self, context: Context, branch: str, response: Response) -> None:
+        verdict = context.fork.receive(branch, response)
+        for other in verdict.cancel:
+            self._transactions.cancel(other)
+        if verdict.try_next:
+            self.start(context)
+        elif verdict.forward is not None:
+            self._pass_back(context, verdict.branch, verdict.forward)
+
+    def _pass_back(self, context: Context, branch: str, response: Response) -> None:
+        """
+        Send a response to the one who asked.
+        """
+        transaction, passage = context.transaction, context.passages.get(branch)
+        if transaction is None:
+            return
+        ticket = context.forward.ticket
+        if passage is None:
+            self._end_refused(context, response)
+            editor = response.headers.edit()
+            editor.restore(arrived_vias(ticket.request.headers, ticket.via, ticket.source))
+            self._transactions.respond(transaction, replace(response, headers=editor.finish()))
+            return
+        try:
+            answer = self._passages.answer(passage, response, self._core.identity)
+            description = self._negotiation.of_response(passage, response, self._core.identity)
+        except MalformedMessage as error:
+            self._log.warn(
+                "Response {status} from {hop}: {reason} [{call_id}]",
+                status=response.status,
+                hop=str(passage.hop),
+                reason=error.reason,
+                call_id=ticket.call_id,
+            )
+            if response.status < 200:
+                return
+            answer, description = make_response(ticket.request, 502, "", os.urandom(5).hex()), None
+            answer = self._passages.answer(passage, answer, self._core.identity)
+        if description is None:
+            self._send_back(context, passage, answer)
+            return
+        self._anchor_answer(context, passage, answer, description)
+
+    def _anchor_answer(
+        self, context: Context, passage: Passage, answer: Response, description: Description
+    ) -> None:
+        def write(granted: Any) -> None:
+            self._send_back(context, passage, anchor_response(answer, description, granted))
+
+        def failed(failure: Failure) -> None:
+            error = failure.value
+            status = error.status if isinstance(error, SIPError) else 500
+            self._log.warn("No media for an answer: {error}", error=str(error))
+            if answer.status >= 200:
+                refusal = make_response(
+                    context.forward.ticket.request, status, "", os.urandom(5).hex()
+                )
+                self._send_back(
+                    context,
+                    passage,
+                    self._passages.answer(passage, refusal, self._core.identity),
+                )
+
+        try:
+            granted = self._describe(description)
+        except Exception:
+            failed(Failure())
+            return
+        when(granted, write, failed)
+
+    def _send_back(self, context: Context, passage: Passage, answer: Response) -> None:
+        consequence = self._negotiation.consequence(passage, answer)
+        if consequence is not None:
+            self._carry_out(consequence)
+        if context.transaction is not None:
+            self._transactions.respond(context.transaction, answer)
+
+    def _end_refused(self, context: Context, response: Response) -> None:
+        if context.place is None or context.forward.ticket.in_dialog or response.status < 300:
+            return
+        self._carry_out(self._negotiation.end(context.place[0], str(response.status)))
+
+    def _carry_out(self, consequence: Consequence) -> None:
+        if consequence.outcome is Outcome.CONFIRM:
+            self._media.confirm(consequence.key, consequence.branch)
+        elif consequence.outcome is Outcome.REJECT:
+            self._media.reject(consequence.key)
+        else:
+            self._media.close(consequence.key, consequence.reason)

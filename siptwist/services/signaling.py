@@ -1,0 +1,243 @@
+"""
+The proxy at work: messages in, the core's decisions carried out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from siptwist.errors import MalformedMessage, SIPError
+from siptwist.interfaces import IMessageReceiver, IMessageSender, IRegistrationStore
+from siptwist.logs import logger
+from siptwist.proxy.core import Core
+from siptwist.proxy.decision import Decision, Drop, Forward, Reply
+from siptwist.proxy.location import Binding, Locations
+from siptwist.proxy.masquerade import arrived_vias
+from siptwist.proxy.ticket import Ticket
+from siptwist.services.complaints import Complaints
+from siptwist.services.forwarding import Context, Forwarding
+from siptwist.services.transactions import TransactionService
+from siptwist.sip.fields import Via
+from siptwist.sip.grammar import split_commas
+from siptwist.sip.hop import Hop, Side
+from siptwist.sip.message import Request, Response, make_response, parse
+from siptwist.sip.transaction import ClientTransaction, ServerTransaction
+
+SERVER = ("Server", "siptwist")
+
+
+@implementer(IMessageReceiver)
+class SignalingService(Service):
+    """
+    Receives messages, keeps transactions, and answers or forwards.
+    """
+
+    _log = logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        core: Core,
+        locations: Locations,
+        store: IRegistrationStore,
+        sender: IMessageSender,
+        transactions: TransactionService,
+        forwarding: Forwarding,
+    ) -> None:
+        self._reactor = reactor
+        self.core = core
+        self._locations = locations
+        self._store = store
+        self._sender = sender
+        self._transactions = transactions
+        self._forwarding = forwarding
+        self.complaints = Complaints()
+        transactions.user = self
+        forwarding.above = self
+
+    # From the network
+
+    def message_received(self, data: bytes, source: Hop, side: Side) -> None:
+        """
+        One datagram.  Never raises: what is wrong is answered, counted, logged.
+        """
+        if not data.strip(b"\r\n\0 "):
+            return
+        try:
+            message = parse(data)
+            if isinstance(message, Response):
+                self._receive_response(message, source)
+                return
+            if self.core.identity.one_socket:
+                is_phone = self.core.direction.is_phone(source, side, self.core.identity)
+                side = Side.INSIDE if is_phone else Side.OUTSIDE
+            self._receive_request(message, source, side)
+        except MalformedMessage as error:
+            self._complain("malformed", source, error.reason)
+            if error.request is not None:
+                self._refuse(error.request, source, side, error)
+        except Exception:
+            self._complain("failure", source, "an error of ours")
+            self._log.failure("Message from {source}", source=str(source))
+
+    def _receive_request(self, request: Request, source: Hop, side: Side) -> None:
+        try:
+            self._transactions.receive_request(request, source, side)
+        except MalformedMessage:
+            raise
+        except SIPError as error:
+            self._complain("overload", source, error.reason)
+            self._refuse(request, source, side, error)
+
+    def _receive_response(self, response: Response, source: Hop) -> None:
+        if not self._transactions.receive_response(response):
+            self._complain("stray response", source, f"{response.status}", quiet=True)
+
+    def _complain(self, kind: str, source: Hop, text: str, quiet: bool = False) -> None:
+        if self.complaints.note(kind, source.host, self._reactor.seconds()) and not quiet:
+            self._log.warn(
+                "{kind} message from {source}: {text}", kind=kind, source=str(source), text=text
+            )
+
+    def _refuse(self, request: Request, source: Hop, side: Side, error: SIPError) -> None:
+        """
+        Answer without a transaction what could not have one.
+        """
+        if request.method == "ACK" or "via" not in request.headers:
+            return
+        response = self._response(request, source, error.status, error.reason)
+        self._sender.send(bytes(response), source, side)
+
+    # From the transactions
+
+    def request_arrived(self, transaction: ServerTransaction, request: Request) -> None:
+        ticket = Ticket.make(request, transaction.source, transaction.side, self._reactor.seconds())
+        if request.method == "CANCEL":
+            self.reply(transaction, ticket, Reply(481, why="nothing to cancel"))
+            return
+        self.serve(transaction, ticket)
+
+    def cancel_arrived(
+        self, transaction: ServerTransaction, request: Request, invite: ServerTransaction
+    ) -> None:
+        now = self._reactor.seconds()
+        ticket = Ticket.make(request, transaction.source, transaction.side, now)
+        self.reply(transaction, ticket, Reply(200, why="INVITE cancelled"))
+        context = invite.user
+        if isinstance(context, Context):
+            self._forwarding.cancel(context)
+
+    def ack_arrived(self, request: Request, source: Hop, side: Side) -> None:
+        ticket = Ticket.make(request, source, side, self._reactor.seconds())
+        decision = self._decide(ticket)
+        if isinstance(decision, Forward):
+            self._forwarding.start(Context(None, decision))
+
+    def response_arrived(self, transaction: ClientTransaction, response: Response) -> None:
+        self._forwarding.response_arrived(transaction, response)
+
+    def timed_out(self, transaction: ClientTransaction) -> None:
+        self._forwarding.timed_out(transaction)
+
+    # Decisions
+
+    def _decide(self, ticket: Ticket) -> Decision:
+        try:
+            return self.core.decide(ticket)
+        except SIPError as error:
+            return Reply(error.status, error.reason, why=error.reason)
+        except Exception:
+            self._log.failure("Deciding on {method}", method=ticket.method, call_id=ticket.call_id)
+            return Reply(500, why="an error of ours")
+
+    def serve(self, transaction: ServerTransaction, ticket: Ticket) -> None:
+        decision = self._decide(ticket)
+        if isinstance(decision, Reply):
+            self.reply(transaction, ticket, decision)
+        elif isinstance(decision, Drop):
+            self._complain("unwanted", ticket.source, decision.why)
+            self._transactions.forget(transaction)
+        else:
+            context = Context(transaction, decision)
+            transaction.user = context
+            if ticket.method == "INVITE" and not transaction.status:
+                self._answer(transaction, ticket, Reply(100))
+            self._forwarding.start(context)
+
+    def reply(self, transaction: ServerTransaction, ticket: Ticket, reply: Reply) -> None:
+        if not (reply.changed or reply.removed):
+            self._answer(transaction, ticket, reply)
+            return
+        saved = self.apply(reply.changed, reply.removed)
+        saved.addCallbacks(
+            lambda _: self._answer(transaction, ticket, reply),
+            lambda _: self._answer(transaction, ticket, Reply(500, why="registration not saved")),
+        )
+        saved.addErrback(self._report, ticket)
+
+    def _report(self, failure: Failure, ticket: Ticket) -> None:
+        self._log.failure("Answering {method}", failure, method=ticket.method)
+
+    def apply(self, changed: Iterable[Binding], removed: Iterable[str]) -> Deferred[None]:
+        """
+        Change bindings, and fire when they are on disk.
+        """
+        changed, removed = tuple(changed), tuple(removed)
+        for binding in changed:
+            self._locations.put(binding)
+        for mask in removed:
+            gone = self._locations.remove(mask)
+            if gone is not None:
+                self.core.retire(gone, self._reactor.seconds())
+        saved: Deferred[None] = self._store.save(changed, removed)
+        return saved
+
+    def _answer(self, transaction: ServerTransaction, ticket: Ticket, reply: Reply) -> None:
+        response = self._response(
+            ticket.request, ticket.source, reply.status, reply.reason, reply.headers
+        )
+        self._transactions.respond(transaction, response)
+        if reply.status >= 200:
+            transaction.user = None
+            self._log.info(
+                "{method} {uri!r} from {source}: {status} {why} [{call_id}]",
+                method=ticket.method,
+                uri=ticket.request.uri,
+                source=str(ticket.source),
+                status=reply.status,
+                why=reply.why,
+                call_id=ticket.call_id,
+            )
+
+    def _response(
+        self,
+        request: Request,
+        source: Hop,
+        status: int,
+        reason: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> Response:
+        """
+        An answer of ours: with a To tag, our name, and Vias that say where the
+        request came from.
+        """
+        tag = "" if status == 100 else os.urandom(5).hex()
+        response = make_response(request, status, reason, tag)
+        editor = response.headers.edit()
+        try:
+            via = Via.parse(split_commas(request.headers.get("via") or "")[0])
+            editor.restore(arrived_vias(request.headers, via, source))
+        except MalformedMessage:
+            # The very reason for this answer; it goes to where it came from.
+            pass
+        for name, value in (SERVER, *headers):
+            editor.append(name, value)
+        return replace(response, headers=editor.finish())

@@ -1,0 +1,275 @@
+"""
+Owns transactions and their timers (RFC 3261 section 17): absorbs what is
+repeated, repeats what is lost, and hands up what is new.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from siptwist.errors import SIPError
+from siptwist.interfaces import IMessageSender
+from siptwist.logs import logger
+from siptwist.sip.fields import CSeq
+from siptwist.sip.headers import Header, Headers
+from siptwist.sip.hop import Hop, Side
+from siptwist.sip.message import Request, Response, cseq_of, via_of
+from siptwist.sip.timers import TimerWheel
+from siptwist.sip.transaction import (
+    ClientTransaction,
+    Event,
+    Key,
+    ServerTransaction,
+    State,
+    server_key,
+)
+
+RESOLUTION = 0.1
+
+
+class TransactionUser(Protocol):
+    """
+    The core above the transactions (RFC 3261 section 5).
+    """
+
+    def request_arrived(self, transaction: ServerTransaction, request: Request) -> None:
+        """
+        A new request, not an ACK.
+        """
+
+    def cancel_arrived(
+        self, transaction: ServerTransaction, request: Request, invite: ServerTransaction
+    ) -> None:
+        """
+        The caller gives ``invite`` up.
+        """
+
+    def ack_arrived(self, request: Request, source: Hop, side: Side) -> None:
+        """
+        An ACK for a 2xx.
+        """
+
+    def response_arrived(self, transaction: ClientTransaction, response: Response) -> None:
+        """
+        A response that is no repetition.
+        """
+
+    def timed_out(self, transaction: ClientTransaction) -> None:
+        """
+        The next hop never answered.
+        """
+
+
+class TransactionService(Service):
+    """
+    All transactions, with one timer for them together.
+
+    :param limit: how many server transactions may exist; above it, requests
+        are answered 503 without state.
+    """
+
+    _log = logger()
+    user: TransactionUser
+
+    def __init__(self, reactor: IReactorTime, sender: IMessageSender, limit: int = 100_000) -> None:
+        self._reactor = reactor
+        self._sender = sender
+        self._limit = limit
+        self._servers: dict[Key, ServerTransaction] = {}
+        self._clients: dict[Key, ClientTransaction] = {}
+        self._wheel: TimerWheel[ServerTransaction | ClientTransaction] = TimerWheel(
+            reactor.seconds(), RESOLUTION
+        )
+        self._call: IDelayedCall | None = None
+
+    def __len__(self) -> int:
+        return len(self._servers) + len(self._clients)
+
+    def stopService(self) -> None:
+        Service.stopService(self)
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        self._servers.clear()
+        self._clients.clear()
+
+    # Requests
+
+    def receive_request(self, request: Request, source: Hop, side: Side) -> None:
+        """
+        A request came from the network.
+
+        :raises SIPError: 503 when there are too many.
+        """
+        key = server_key(request)
+        known = self._servers.get(key)
+        now = self._reactor.seconds()
+        if request.method == "ACK":
+            if known is None or not known.acknowledge(now):
+                self.user.ack_arrived(request, source, side)
+            return
+        if known is not None:
+            if known.last:
+                self._sender.send(known.last, known.source, known.side)
+            return
+        if len(self._servers) >= self._limit:
+            raise SIPError("Too many transactions", 503)
+        transaction = ServerTransaction(key, request.method, source, side, now)
+        self._servers[key] = transaction
+        if request.method == "CANCEL":
+            invite = self._servers.get((*key[:-1], "INVITE"))
+            if invite is not None:
+                self.user.cancel_arrived(transaction, request, invite)
+                return
+        self.user.request_arrived(transaction, request)
+
+    def respond(self, transaction: ServerTransaction, response: Response) -> bool:
+        """
+        Send a response in a transaction, and again if it must be; whether it
+        was sent.
+        """
+        data = bytes(response)
+        was_final = transaction.is_final
+        if not transaction.respond(response.status, data, self._reactor.seconds()):
+            return False
+        self._sender.send(data, transaction.source, transaction.side)
+        if transaction.is_final and not was_final:
+            self._watch(transaction)
+        return True
+
+    def forget(self, transaction: ServerTransaction) -> None:
+        """
+        A request that is not answered at all leaves nothing behind.
+        """
+        self._servers.pop(transaction.key, None)
+        transaction.user = None
+
+    # Responses
+
+    def receive_response(self, response: Response) -> bool:
+        """
+        A response came from the network; whether it belongs to anything.
+        """
+        transaction = self._clients.get((via_of(response).branch, cseq_of(response).method))
+        if transaction is None:
+            return False
+        now = self._reactor.seconds()
+        was_calling = transaction.state is State.CALLING
+        is_new = transaction.receive(response.status, now)
+        if is_new:
+            if response.status >= 200:
+                self._complete(transaction, response)
+            elif transaction.cancelled and was_calling:
+                self._send_cancel(transaction)
+            self.user.response_arrived(transaction, response)
+        elif transaction.ack and response.status >= 300:
+            self._sender.send(transaction.ack, transaction.hop, transaction.side)
+        return True
+
+    def _complete(self, transaction: ClientTransaction, response: Response) -> None:
+        request, transaction.request = transaction.request, None
+        if request is not None and transaction.is_invite and response.status >= 300:
+            to = next(header for header in response.headers if header.key == "to")
+            transaction.ack = bytes(_derived(request, "ACK", to))
+            self._sender.send(transaction.ack, transaction.hop, transaction.side)
+
+    def send(
+        self, request: Request, branch: str, hop: Hop, side: Side, user: object
+    ) -> ClientTransaction:
+        """
+        Send a request and watch over its answer.  Its topmost Via is ours.
+        """
+        transaction = ClientTransaction(branch, request, hop, side, self._reactor.seconds())
+        transaction.user = user
+        self._clients[transaction.key] = transaction
+        self._watch(transaction)
+        self._sender.send(bytes(request), hop, side)
+        return transaction
+
+    def cancel(self, branch: str) -> None:
+        """
+        Cancel the INVITE sent with this branch (RFC 3261 section 9.1): now, or
+        when its first provisional response comes.
+        """
+        transaction = self._clients.get((branch, "INVITE"))
+        if transaction is not None and transaction.cancel(self._reactor.seconds()):
+            self._send_cancel(transaction)
+
+    def _send_cancel(self, transaction: ClientTransaction) -> None:
+        if transaction.request is not None:
+            cancel = _derived(transaction.request, "CANCEL", None)
+            self.send(cancel, transaction.branch, transaction.hop, transaction.side, None)
+
+    # Timers
+
+    def _watch(self, transaction: ServerTransaction | ClientTransaction) -> None:
+        self._wheel.add(transaction)
+        if self._call is None:
+            self._call = self._reactor.callLater(RESOLUTION, self._tick)
+
+    def _tick(self) -> None:
+        self._call = None
+        now = self._reactor.seconds()
+        for transaction in self._wheel.advance(now):
+            try:
+                self._wake(transaction, now)
+            except Exception:
+                self._log.failure("Timer of a transaction")
+        if self._servers or self._clients:
+            self._call = self._reactor.callLater(RESOLUTION, self._tick)
+
+    def _wake(self, transaction: ServerTransaction | ClientTransaction, now: float) -> None:
+        event = transaction.tick(now)
+        if event is Event.RESEND:
+            self._resend(transaction)
+        elif event is Event.RINGING_TOO_LONG and isinstance(transaction, ClientTransaction):
+            if transaction.cancel(now):
+                self._send_cancel(transaction)
+        elif event is Event.TIMEOUT and isinstance(transaction, ClientTransaction):
+            self._forget_client(transaction)
+            if transaction.method != "CANCEL":
+                self.user.timed_out(transaction)
+            transaction.user = None
+        elif event is Event.ENDED:
+            if isinstance(transaction, ClientTransaction):
+                self._forget_client(transaction)
+            else:
+                self._servers.pop(transaction.key, None)
+            transaction.user = None
+        if transaction.due:
+            self._wheel.add(transaction)
+
+    def _forget_client(self, transaction: ClientTransaction) -> None:
+        self._clients.pop(transaction.key, None)
+
+    def _resend(self, transaction: ServerTransaction | ClientTransaction) -> None:
+        if isinstance(transaction, ServerTransaction):
+            self._sender.send(transaction.last, transaction.source, transaction.side)
+        elif transaction.request is not None:
+            self._sender.send(bytes(transaction.request), transaction.hop, transaction.side)
+
+
+_DERIVED = frozenset({"from", "to", "call-id", "route"})
+
+
+def _derived(request: Request, method: str, to: Header | None) -> Request:
+    """
+    The ACK for a refusal (RFC 3261 section 17.1.1.3) or the CANCEL (section
+    9.1) of a request of ours.
+    """
+    kept = [header for header in request.headers if header.key in _DERIVED]
+    if to is not None:
+        kept = [to if header.key == "to" else header for header in kept]
+    via = next(header for header in request.headers if header.key == "via")
+    number = cseq_of(request).number
+    made = [
+        via,
+        Header.make("Max-Forwards", "70"),
+        *kept,
+        Header.make("CSeq", str(CSeq(number, method))),
+        Header.make("Content-Length", "0"),
+    ]
+    return Request(method, request.uri, Headers(made))

@@ -1,0 +1,275 @@
+"""
+Transactions (RFC 3261 section 17, RFC 6026): states and timers as data.
+
+Nothing here sends or waits.  Who owns a transaction tells it what arrived and
+asks it, when its ``due`` has come, what is to be done.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+from siptwist.sip.hop import Hop, Side
+from siptwist.sip.message import Request, call_id_of, cseq_of, from_of, via_of
+from siptwist.sip.timers import LIFETIME, T1, T2, T4, TIMER_C
+
+Key = tuple[str, ...]
+
+
+class State(enum.Enum):
+    """
+    Calling is also the Trying of a non-INVITE transaction.
+    """
+
+    CALLING = "calling"
+    PROCEEDING = "proceeding"
+    COMPLETED = "completed"
+    CONFIRMED = "confirmed"
+    ACCEPTED = "accepted"
+    TERMINATED = "terminated"
+
+    __hash__ = object.__hash__
+
+
+class Event(enum.Enum):
+    """
+    What a timer asks of the owner.
+    """
+
+    RESEND = "resend"
+    TIMEOUT = "timeout"
+    RINGING_TOO_LONG = "timer C"
+    ENDED = "ended"
+
+
+def server_key(request: Request) -> Key:
+    """
+    What tells server transactions apart (RFC 3261 section 17.2.3).
+
+    ACK matches its INVITE.  A branch without the magic cookie is RFC 2543's:
+    then Call-ID, From tag, CSeq number and top Via identify the request.
+    """
+    via = via_of(request)
+    method = "INVITE" if request.method == "ACK" else request.method
+    if via.is_rfc3261:
+        return (via.branch, via.host.lower(), str(via.port), method)
+    cseq = cseq_of(request)
+    return (
+        str(via),
+        call_id_of(request),
+        from_of(request).tag or "",
+        str(cseq.number),
+        method,
+    )
+
+
+class ServerTransaction:
+    """
+    A request that came to us, until the last retransmission must have come.
+    """
+
+    __slots__ = (
+        "due",
+        "interval",
+        "is_invite",
+        "key",
+        "last",
+        "side",
+        "source",
+        "started",
+        "state",
+        "status",
+        "user",
+    )
+
+    def __init__(self, key: Key, method: str, source: Hop, side: Side, now: float) -> None:
+        self.key = key
+        self.is_invite = method == "INVITE"
+        self.source = source
+        self.side = side
+        self.started = now
+        self.state = State.CALLING
+        self.status = 0
+        self.last = b""
+        self.interval = T1
+        self.due = 0.0
+        # What the transaction user keeps with it; let go when it is over.
+        self.user: Any = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.status >= 200
+
+    def respond(self, status: int, data: bytes, now: float) -> bool:
+        """
+        A response is sent in this transaction; ``False`` when it may not be.
+        """
+        if self.state is State.ACCEPTED:
+            return 200 <= status < 300
+        if self.status >= 200:
+            return False
+        self.status = status
+        self.last = data
+        if status < 200:
+            self.state = State.PROCEEDING
+        elif not self.is_invite:
+            self.state = State.COMPLETED
+            self.due = now + LIFETIME  # timer J
+        elif status < 300:
+            self.state = State.ACCEPTED
+            self.last = b""
+            self.due = now + LIFETIME  # timer L
+        else:
+            self.state = State.COMPLETED
+            self.interval = T1
+            self.started = now
+            self.due = now + T1  # timer G
+        return True
+
+    def acknowledge(self, now: float) -> bool:
+        """
+        An ACK came; whether it was for our final response to an INVITE.
+        """
+        if self.state is State.COMPLETED and self.is_invite:
+            self.state = State.CONFIRMED
+            self.last = b""
+            self.due = now + T4  # timer I
+        return self.state in (State.COMPLETED, State.CONFIRMED)
+
+    def tick(self, now: float) -> Event | None:
+        """
+        ``due`` has come.
+        """
+        if self.state is State.COMPLETED and self.is_invite and now < self.started + LIFETIME:
+            self.interval = min(self.interval * 2, T2)
+            self.due = min(now + self.interval, self.started + LIFETIME)
+            return Event.RESEND
+        self.state = State.TERMINATED
+        self.due = 0.0
+        return Event.ENDED
+
+
+class ClientTransaction:
+    """
+    A request that we sent, until its last response must have come.
+    """
+
+    __slots__ = (
+        "ack",
+        "branch",
+        "cancelled",
+        "due",
+        "hop",
+        "interval",
+        "is_invite",
+        "method",
+        "request",
+        "side",
+        "started",
+        "state",
+        "status",
+        "user",
+    )
+
+    def __init__(self, branch: str, request: Request, hop: Hop, side: Side, now: float) -> None:
+        self.branch = branch
+        self.method = request.method
+        self.is_invite = request.method == "INVITE"
+        # Kept while it may have to be sent again; then only the ACK is.
+        self.request: Request | None = request
+        self.ack = b""
+        self.hop = hop
+        self.side = side
+        self.started = now
+        self.state = State.CALLING
+        self.status = 0
+        self.interval = T1
+        self.cancelled = False
+        self.due = now + T1  # timers A and E
+        self.user: Any = None
+
+    @property
+    def key(self) -> Key:
+        return (self.branch, self.method)
+
+    def receive(self, status: int, now: float) -> bool:
+        """
+        A response came; whether the transaction user shall see it.
+        """
+        if self.state in (State.CALLING, State.PROCEEDING):
+            self.status = status
+            if status < 200:
+                self._proceed(status, now)
+            else:
+                self._complete(status, now)
+            return True
+        return self.state is State.ACCEPTED and 200 <= status < 300
+
+    def _proceed(self, status: int, now: float) -> None:
+        if self.is_invite:
+            if self.state is State.CALLING or status > 100:
+                self.started = now
+            self.due = now + LIFETIME
+        self.state = State.PROCEEDING
+
+    def _complete(self, status: int, now: float) -> None:
+        if not self.is_invite:
+            self.state = State.COMPLETED
+            self.due = now + T4  # timer K
+        elif status < 300:
+            self.state = State.ACCEPTED
+            self.due = now + LIFETIME  # timer M
+        else:
+            self.state = State.COMPLETED
+            self.due = now + LIFETIME  # timer D
+
+    def cancel(self, now: float) -> bool:
+        """
+        Ask for an end; whether a CANCEL may go out now (section 9.1: only
+        after a provisional response, and not after a final one).
+        """
+        already, self.cancelled = self.cancelled, True
+        if already or self.state is not State.PROCEEDING:
+            return False
+        self.started = now
+        self.due = now + LIFETIME
+        return True
+
+    def tick(self, now: float) -> Event | None:
+        """
+        ``due`` has come.
+        """
+        if self.state is State.CALLING or (self.state is State.PROCEEDING and not self.is_invite):
+            return self._resend(now)
+        if self.state is State.PROCEEDING:
+            return self._ring_on(now)
+        self.state = State.TERMINATED
+        self.due = 0.0
+        return Event.ENDED
+
+    def _ring_on(self, now: float) -> Event | None:
+        end = self.started + (LIFETIME if self.cancelled else TIMER_C)
+        if now < end:
+            # Never due further ahead than a finished transaction is kept.
+            self.due = min(now + LIFETIME, end)
+            return None
+        if not self.cancelled:
+            return Event.RINGING_TOO_LONG
+        self.state = State.TERMINATED
+        self.due = 0.0
+        return Event.TIMEOUT
+
+    def _resend(self, now: float) -> Event:
+        end = self.started + LIFETIME  # timers B and F
+        if now >= end:
+            self.state = State.TERMINATED
+            self.due = 0.0
+            return Event.TIMEOUT
+        if self.state is State.PROCEEDING:
+            self.interval = T2
+        else:
+            doubled = self.interval * 2
+            self.interval = doubled if self.is_invite else min(doubled, T2)
+        self.due = min(now + self.interval, end)
+        return Event.RESEND

@@ -1,0 +1,316 @@
+"""
+``twistd siproxy``: options and composition.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.application.service import IService, MultiService
+from twisted.python import usage
+
+from siptwist import config, logs
+from siptwist.config import Settings
+from siptwist.errors import ConfigError, Problem, SIPTwistError
+from siptwist.media.stream import CallKey
+from siptwist.net import addresses
+from siptwist.net.lookups import Lookups, system_resolver
+from siptwist.net.resolver import Resolver
+from siptwist.proxy.access import Access
+from siptwist.proxy.core import Core
+from siptwist.proxy.dialogs import Dialogs
+from siptwist.proxy.direction import Peers
+from siptwist.proxy.identity import Identity
+from siptwist.proxy.location import Locations
+from siptwist.proxy.masquerade import Masquerade
+from siptwist.proxy.negotiation import Negotiation
+from siptwist.proxy.passage import Passages
+from siptwist.proxy.registrar import Registrar
+from siptwist.proxy.routing import OutboundProxies
+from siptwist.proxy.visitors import Visitors
+from siptwist.services.authentication import AuthenticationService
+from siptwist.services.forwarding import Forwarding
+from siptwist.services.listening import ListeningService
+from siptwist.services.registrations import RegistrationService
+from siptwist.services.relaying import RelayingService
+from siptwist.services.signaling import SignalingService
+from siptwist.services.transactions import TransactionService
+from siptwist.sip.hop import Hop, Side
+
+# Where siproxd looks when it is not told; the first that can be read wins.
+SEARCH_PATH = (
+    "~/.siproxdrc",
+    "/etc/siproxd.conf",
+    "/etc/siproxd/siproxd.conf",
+    "/usr/etc/siproxd.conf",
+    "/usr/local/etc/siproxd.conf",
+)
+
+
+class Options(usage.Options):
+    """
+    The command line of ``twistd siproxy``.
+    """
+
+    synopsis = "[options]"
+    longdesc = "A masquerading SIP proxy, registrar and RTP relay; reads siproxd.conf."
+    optParameters = [
+        ["config", "c", None, "configuration file (else ~/.siproxdrc, /etc/siproxd.conf, ...)"]
+    ]
+    optFlags = [["check", None, "say everything wrong with the configuration, and exit"]]
+    compData = usage.Completions(optActions={"config": usage.CompleteFiles("*.conf")})
+
+    settings: Settings
+    chosen: addresses.Chosen
+
+    def postOptions(self) -> None:
+        """
+        Read the configuration; whatever is wrong ends the start here, with
+        status 1 and nothing half started.
+        """
+        try:
+            self.settings = read(self["config"] or _found())
+            self.chosen = addresses.find(self.settings.if_inbound, self.settings.if_outbound)
+            if self["check"]:
+                _check(self.settings)
+        except SIPTwistError as error:
+            sys.stderr.write(f"{error}\n")
+            raise SystemExit(1) from error
+        if self["check"]:
+            for note in self.settings.notes:
+                sys.stdout.write(f"{note}\n")
+            sys.stdout.write("The configuration can be used.\n")
+            raise SystemExit(0)
+
+
+def _found() -> str:
+    for name in SEARCH_PATH:
+        path = os.path.expanduser(name)
+        if os.access(path, os.R_OK):
+            return path
+    raise ConfigError(
+        (Problem("siproxy", 0, "--config", f"no file given, and none of {SEARCH_PATH} is there"),)
+    )
+
+
+def read(path: str) -> Settings:
+    """
+    Read a configuration file.
+
+    :raises ConfigError: with everything that is wrong.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            text = file.read()
+    except OSError as error:
+        raise ConfigError((Problem(path, 0, "", f"cannot be read: {error.strerror}"),)) from error
+    return config.parse(text, path)
+
+
+def _check(settings: Settings) -> None:
+    """
+    What ``--check`` looks at beyond the file itself.
+    """
+    authentication = _authentication(settings, None)
+    if authentication is not None:
+        authentication.read()
+    _public_host(settings, "")
+
+
+def registration_path(settings: Settings) -> str:
+    """
+    Where registrations are kept.
+    """
+    if settings.registration_file:
+        return settings.registration_file
+    directory = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if not directory and os.geteuid() == 0:
+        directory = "/var/lib/siptwist"
+    if not directory:
+        state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+        directory = os.path.join(state, "siptwist")
+    return os.path.join(directory, "registrations.sqlite")
+
+
+def _public_host(settings: Settings, outbound: str) -> str:
+    """
+    The address that the outside shall see.
+
+    :raises ConfigError: when ``host_outbound`` is a name without an address.
+    """
+    if not settings.host_outbound:
+        return outbound
+    try:
+        return socket.gethostbyname(settings.host_outbound)
+    except OSError as error:
+        text = f"{settings.host_outbound}: {error.strerror or error}"
+        raise ConfigError((Problem("siproxd.conf", 0, "host_outbound", text),)) from error
+
+
+class ProxyService(MultiService):
+    """
+    Everything, as one service.  A start that fails says why in one line.
+    """
+
+    def privilegedStartService(self) -> None:
+        try:
+            MultiService.privilegedStartService(self)
+        except SIPTwistError as error:
+            sys.stderr.write(f"{error}\n")
+            raise SystemExit(1) from error
+
+
+@dataclass
+class Parts:
+    """
+    The services of one proxy, for those who look inside.
+    """
+
+    settings: Settings
+    core: Core
+    signaling: SignalingService
+    relaying: RelayingService
+    registrations: RegistrationService
+    transactions: TransactionService
+    negotiation: Negotiation
+
+
+def _authentication(settings: Settings, reactor: Any) -> AuthenticationService | None:
+    if not settings.proxy_auth_realm:
+        return None
+    return AuthenticationService(
+        reactor,
+        settings.proxy_auth_realm,
+        settings.proxy_auth_passwd,
+        settings.proxy_auth_pwfile,
+        settings.auth_algorithms,
+        settings.nonce_lifetime,
+    )
+
+
+def _identity(settings: Settings, chosen: addresses.Chosen) -> Identity:
+    inside, outside = chosen.inbound.address, chosen.outbound.address
+    port = settings.sip_listen_port
+    networks = () if chosen.inbound.network is None else (chosen.inbound.network.network,)
+    names = {settings.host_outbound.lower()} if settings.host_outbound else set()
+    return Identity(
+        Hop(inside, port),
+        Hop(_public_host(settings, outside), port),
+        {Side.INSIDE: inside, Side.OUTSIDE: outside},
+        networks,
+        frozenset(names),
+    )
+
+
+def _outbound_proxies(settings: Settings) -> OutboundProxies:
+    def uri(host: str, port: int) -> str:
+        return f"sip:{host}:{port or 5060}"
+
+    domains = zip(
+        settings.outbound_domain_name,
+        settings.outbound_domain_host,
+        settings.outbound_domain_port,
+        strict=True,
+    )
+    default = settings.outbound_proxy_host
+    return OutboundProxies(
+        uri(default, settings.outbound_proxy_port) if default else "",
+        {name.lower(): uri(host, port) for name, host, port in domains},
+    )
+
+
+def compose(
+    settings: Settings, chosen: addresses.Chosen, reactor: Any
+) -> tuple[MultiService, Parts]:
+    """
+    Make all services and join them.
+    """
+    identity = _identity(settings, chosen)
+    key = secrets.token_bytes(32)
+    locations = Locations(settings.max_registrations)
+    visitors, peers = Visitors(), Peers()
+    registrar = Registrar(
+        locations,
+        identity,
+        key,
+        min_expires=settings.min_expires,
+        default_expires=settings.default_expires,
+    )
+    authentication = _authentication(settings, reactor)
+    core = Core(
+        identity,
+        locations,
+        visitors,
+        peers,
+        registrar,
+        Access(settings.hosts_deny_sip, settings.hosts_allow_sip, settings.hosts_allow_reg),
+        _outbound_proxies(settings),
+        authentication.refusal if authentication else None,
+    )
+    masquerade = Masquerade(locations, visitors, key, settings.ua_string)
+    passages = Passages(locations, masquerade, key, settings.default_expires)
+    negotiation = Negotiation(Dialogs(), settings.rtp_proxy_enable)
+    chance = secrets.SystemRandom().randrange
+
+    def facing(side: Side) -> tuple[str, str]:
+        return core.identity.bound[side], core.identity.facing(side).host
+
+    def silent(key: CallKey) -> None:
+        negotiation.dialogs.close(key)
+
+    relaying = RelayingService(
+        reactor,
+        facing,
+        chance,
+        settings.rtp_port_low,
+        settings.rtp_port_high,
+        settings.rtp_timeout,
+        settings.rtp_dscp,
+        silent,
+    )
+    listening = ListeningService(
+        reactor, identity.bound, settings.sip_listen_port, settings.sip_dscp
+    )
+    registrations = RegistrationService(
+        registration_path(settings), reactor, locations, identity.is_own
+    )
+    transactions = TransactionService(reactor, listening)
+    resolver = Resolver(reactor, Lookups(reactor, system_resolver(reactor)), chance)
+    forwarding = Forwarding(
+        reactor,
+        core,
+        passages,
+        negotiation,
+        locations,
+        peers,
+        transactions,
+        listening,
+        relaying,
+        resolver,
+    )
+    signaling = SignalingService(
+        reactor, core, locations, registrations, listening, transactions, forwarding
+    )
+    listening.receiver = signaling
+    service = ProxyService()
+    for part in (registrations, authentication, relaying, transactions, signaling, listening):
+        if part is not None:
+            part.setServiceParent(service)
+    parts = Parts(settings, core, signaling, relaying, registrations, transactions, negotiation)
+    return service, parts
+
+
+def makeService(options: Options) -> IService:
+    """
+    What twistd runs.
+    """
+    from twisted.internet import reactor
+
+    logs.set_debug_level(options.settings.debug_level)
+    service, _ = compose(options.settings, options.chosen, reactor)
+    return service
