@@ -206,8 +206,9 @@ def order_services(services: Iterable[Service], chance: Callable[[int], int]) ->
         groups.setdefault(service.priority, []).append(service)
     for priority in sorted(groups):
         group = sorted(groups[priority], key=lambda service: service.weight)
-        while group:
+        while len(group) > 1:
             ordered.append(group.pop(_draw(group, chance)))
+        ordered += group
     return ordered
 
 
