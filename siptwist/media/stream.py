@@ -5,10 +5,15 @@ What a party says about one media stream, and what we say in its place.
 from __future__ import annotations
 
 import enum
+import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from siptwist.sip.hop import Side
+
+#: The longest text of an IPv6 address, RFC 4291 section 2.2 form 3.
+LONGEST_ADDRESS = 45
 
 
 class Party(enum.Enum):
@@ -44,12 +49,21 @@ class StreamOffer:
 
     ``held`` is true when the party wants no media now: ``a=inactive``,
     ``a=sendonly``, or ``c=`` of 0.0.0.0 (RFC 3264 section 8.4, RFC 2543).
+    ``proto`` is the transport of the m= line (RFC 8866 section 5.14).
     """
 
     index: int
     kind: str
     endpoint: Endpoint
     held: bool = False
+    proto: str = "RTP/AVP"
+
+    @property
+    def is_rtp(self) -> bool:
+        """
+        Whether packets of this stream have an RTP header; those of T.38 have none.
+        """
+        return "RTP" in self.proto.upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +79,37 @@ class CallKey:
     caller_tag: str
     caller_side: Side
     callee_side: Side
+
+    def side(self, party: Party) -> Side:
+        """
+        The side of the proxy that ``party`` is on.
+        """
+        return self.caller_side if party is Party.CALLER else self.callee_side
+
+
+def sendable_host(host: str, loopback: bool = False) -> str | None:
+    """
+    ``host`` as one address that media may be sent to, in the spelling that
+    sockets report.
+
+    :param bool loopback: whether 127.0.0.0/8 and ::1 are such addresses.
+    :returns: ``None`` for names, 0.0.0.0, multicast and broadcast.
+    """
+    if len(host) > LONGEST_ADDRESS or "%" in host:
+        return None
+    found = _sendable_host(host)
+    if found is not None and found[1] and not loopback:
+        return None
+    return found and found[0]
+
+
+# Remote text is the key: the length above and the size here bound the memory.
+@lru_cache(maxsize=1024)
+def _sendable_host(host: str) -> tuple[str, bool] | None:
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+    if address.is_unspecified or address.is_multicast or int(address) == 0xFFFFFFFF:
+        return None
+    return str(address), address.is_loopback

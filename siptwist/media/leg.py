@@ -1,0 +1,208 @@
+"""
+A media stream and its two legs: forked branches, addresses, counters.
+"""
+
+from __future__ import annotations
+
+from siptwist.media.latch import Address, Described, Latch
+from siptwist.media.rtp import RTCP_HEADER, RTP_HEADER, is_rtcp
+from siptwist.media.stream import Party
+
+#: Branches of a forked callee that are remembered; the oldest goes first.
+MAX_BRANCHES = 16
+
+#: A branch name that no To tag can have.
+_NOBODY = "\n"
+
+
+class Flow:
+    """
+    What arrives on one socket from a party, and where its packets are sent.
+
+    Whoever moves packets accepts those of ``source`` without asking, asks the
+    leg about the rest, and counts here.
+    """
+
+    __slots__ = ("destination", "octets", "packets", "short", "source", "strangers", "unsent")
+
+    def __init__(self) -> None:
+        self.source: Address | None = None
+        self.destination: Address | None = None
+        #: Accepted from the party.
+        self.packets = 0
+        self.octets = 0
+        #: Dropped: from somewhere else, or too short to be media.
+        self.strangers = 0
+        self.short = 0
+        #: Meant for the party, refused by the network.
+        self.unsent = 0
+
+
+class Leg:
+    """
+    Where the media of one party of a stream come from and go to.
+
+    A forked callee has a :class:`~siptwist.media.latch.Latch` for each branch
+    that described itself.  All of them are heard until one is confirmed; the
+    one described last is spoken to.
+    """
+
+    __slots__ = ("_branches", "_chosen", "_refused", "held", "rtcp", "rtp")
+
+    def __init__(self) -> None:
+        self.rtp = Flow()
+        self.rtcp = Flow()
+        #: Whether the party wants no media now.
+        self.held = False
+        self._branches: dict[str, Latch] = {}
+        self._refused: set[str] = set()
+        self._chosen = _NOBODY
+
+    def describe(self, branch: str, described: Described, held: bool = False) -> None:
+        """
+        ``branch`` of the party accepts the stream and says where it is.
+        """
+        self._refused.discard(branch)
+        latch = self._branches.pop(branch, None)
+        if latch is None:
+            latch = Latch(described)
+            self._make_room()
+        else:
+            latch.describe(described)
+        self._branches[branch] = latch
+        if self._chosen in (_NOBODY, branch):
+            self.held = held
+        self._publish()
+
+    def refuse(self, branch: str) -> None:
+        """
+        ``branch`` of the party wants no such stream (port 0).
+        """
+        self._branches.pop(branch, None)
+        if len(self._refused) < MAX_BRANCHES:
+            self._refused.add(branch)
+        self._publish()
+
+    def confirm(self, branch: str) -> bool:
+        """
+        Hear and serve ``branch`` only.
+
+        :returns: whether the stream goes on; ``False`` when this branch refused it.
+        """
+        if branch in self._refused:
+            return False
+        if branch in self._branches:
+            self._chosen = branch
+            self._branches = {branch: self._branches[branch]}
+            self._publish()
+        return True
+
+    def judge_rtp(self, data: bytes, source: Address) -> bool:
+        """
+        Whether a packet on the RTP port is this party's.  Counts those that are not.
+        """
+        latches = self._heard()
+        if len(latches) > 1:
+            latches.sort(key=lambda latch: not latch.is_at(source))
+        latch = next((latch for latch in latches if latch.accept(data, source)), None)
+        if latch is None:
+            self.rtp.strangers += 1
+            return False
+        if latch.described.is_rtp and len(data) < RTP_HEADER and not is_rtcp(data):
+            self.rtp.short += 1
+            return False
+        self._publish()
+        return True
+
+    def judge_rtcp(self, data: bytes, source: Address) -> bool:
+        """
+        Whether a packet on the RTCP port is this party's.  Counts those that are not.
+        """
+        for latch in self._heard():
+            if latch.accept_rtcp(source):
+                if latch.described.is_rtp and len(data) < RTCP_HEADER:
+                    self.rtcp.short += 1
+                    return False
+                return True
+        self.rtcp.strangers += 1
+        return False
+
+    def addresses(self) -> set[Address]:
+        """
+        Every address that this party has described, on all branches.
+        """
+        told = (latch.described for latch in self._branches.values())
+        return {address for one in told for address in (one.rtp, one.rtcp) if address}
+
+    def _heard(self) -> list[Latch]:
+        """
+        The latches that may speak, the one described last first.
+        """
+        if self._chosen in self._branches:
+            return [self._branches[self._chosen]]
+        return list(reversed(self._branches.values()))
+
+    def _make_room(self) -> None:
+        if len(self._branches) >= MAX_BRANCHES:
+            del self._branches[next(name for name in self._branches if name != self._chosen)]
+
+    def _publish(self) -> None:
+        latch = next(iter(self._heard()), None)
+        self.rtp.source = latch.source if latch else None
+        self.rtp.destination = latch.destination if latch else None
+        self.rtcp.destination = latch.rtcp_destination if latch else None
+
+
+class MediaStream:
+    """
+    One m= line of a call for which ports are lent.
+
+    ``caller_port`` and ``callee_port`` are our even RTP ports that face each
+    party, on ``caller_host`` and ``callee_host``; RTCP is one above.
+    """
+
+    __slots__ = (
+        "callee",
+        "callee_host",
+        "callee_port",
+        "caller",
+        "caller_host",
+        "caller_port",
+        "index",
+        "kind",
+    )
+
+    def __init__(self, index: int, kind: str, caller: Address, callee: Address) -> None:
+        self.index = index
+        self.kind = kind
+        self.caller_host, self.caller_port = caller
+        self.callee_host, self.callee_port = callee
+        self.caller = Leg()
+        self.callee = Leg()
+
+    def leg(self, party: Party) -> Leg:
+        """
+        The half of the stream that ``party`` is at the end of.
+        """
+        return self.caller if party is Party.CALLER else self.callee
+
+    def port(self, party: Party) -> int:
+        """
+        Our RTP port that faces ``party``.
+        """
+        return self.caller_port if party is Party.CALLER else self.callee_port
+
+    @property
+    def held(self) -> bool:
+        """
+        Whether a party wants no media now.
+        """
+        return self.caller.held or self.callee.held
+
+    @property
+    def strangers(self) -> int:
+        """
+        Packets that were dropped because of where they came from.
+        """
+        legs = (self.caller, self.callee)
+        return sum(leg.rtp.strangers + leg.rtcp.strangers for leg in legs)

@@ -1,0 +1,143 @@
+"""
+Pairs of sockets for one stream: RTP and RTCP, facing each party.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import NamedTuple
+
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+
+from siptwist.errors import NoFreePorts
+from siptwist.media.leg import MediaStream
+from siptwist.media.ports import PortPool
+from siptwist.net.relay import Binder, Relay
+
+#: Ports tried for one pair while other programs sit on them.
+MAX_TRIES = 16
+
+
+class Pair(NamedTuple):
+    """
+    An even RTP port and its RTCP port, bound on one of our addresses.
+    """
+
+    host: str
+    port: int
+    rtp: Relay
+    rtcp: Relay
+    pool: PortPool
+
+    def close(self, now: float) -> None:
+        """
+        Close both sockets and let the port rest.
+        """
+        self.rtp.port.stopListening()
+        self.rtcp.port.stopListening()
+        self.pool.rest(self.port, now)
+
+
+class StreamRelay(NamedTuple):
+    """
+    The sockets of one media stream.
+    """
+
+    caller: Pair
+    callee: Pair
+
+    def join(self, stream: MediaStream) -> None:
+        """
+        Begin to relay ``stream``.
+        """
+        for ours, theirs, leg, other in (
+            (self.caller, self.callee, stream.caller, stream.callee),
+            (self.callee, self.caller, stream.callee, stream.caller),
+        ):
+            ours.rtp.join(leg.rtp, leg.judge_rtp, other.rtp, theirs.rtp)
+            ours.rtcp.join(leg.rtcp, leg.judge_rtcp, other.rtcp, theirs.rtcp)
+
+    def close(self, now: float) -> None:
+        """
+        Close all four sockets.
+        """
+        self.caller.close(now)
+        self.callee.close(now)
+
+
+class PairOpener:
+    """
+    Binds pairs.
+
+    :param binder: binds one relay.
+    :param dscp: the class of service of what we send, 0..63 (RFC 2474).
+    """
+
+    _log = Logger()
+
+    def __init__(self, binder: Binder, dscp: int = 0) -> None:
+        self._bind_one = binder.bind
+        self.stop = binder.stop
+        self._dscp = dscp
+
+    def open_stream(
+        self, caller: tuple[PortPool, str], callee: tuple[PortPool, str], now: float
+    ) -> StreamRelay:
+        """
+        Bind a pair facing each party, from a pool and on a host each.
+
+        :raises NoFreePorts: nothing is bound or lent then.
+        """
+        facing_caller = self.open(*caller, now)
+        try:
+            return StreamRelay(facing_caller, self.open(*callee, now))
+        except NoFreePorts:
+            facing_caller.close(now)
+            raise
+
+    def open(self, pool: PortPool, host: str, now: float) -> Pair:
+        """
+        Bind one pair; ports that other programs have are set aside.
+
+        :raises NoFreePorts: the pool is empty, or the system gives no socket.
+        """
+        for _ in range(MAX_TRIES):
+            port = pool.lend(now)
+            rtp, rtcp = Relay(), Relay()
+            try:
+                self._bind(host, port, rtp, rtcp)
+            except CannotListenError as error:
+                if getattr(error.socketError, "errno", None) != errno.EADDRINUSE:
+                    pool.put_back(port)
+                    self._log.warn(
+                        "No socket for RTP on {host}: {error}", host=host, error=error.socketError
+                    )
+                    raise NoFreePorts(f"No RTP socket on {host}") from error
+                pool.set_aside(port, now)
+            else:
+                return Pair(host, port, rtp, rtcp, pool)
+        raise NoFreePorts("Other programs use the RTP ports")
+
+    def _bind(self, host: str, port: int, rtp: Relay, rtcp: Relay) -> None:
+        self._bind_one(host, port, rtp)
+        try:
+            self._bind_one(host, port + 1, rtcp)
+        except CannotListenError:
+            rtp.port.stopListening()
+            raise
+        if self._dscp:
+            self._mark(rtp)
+            self._mark(rtcp)
+
+    def _mark(self, relay: Relay) -> None:
+        handle = relay.port.getHandle()
+        try:
+            if handle.family == socket.AF_INET6:
+                handle.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, self._dscp << 2)
+            else:
+                handle.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, self._dscp << 2)
+        except OSError as error:
+            self._log.warn("rtp_dscp has no effect: {error}", error=error)
+            self._dscp = 0

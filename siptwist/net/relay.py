@@ -1,0 +1,306 @@
+"""
+Sockets that relay RTP: the hot loop.
+
+Every packet costs what is written here, so nothing is looked up, logged or
+decided for a packet of a settled source.  Twisted's own ``udp.Port`` checks and
+logs more than a call with four sockets can afford; :class:`RelayPort` is the
+same thing for a reactor that watches file descriptors.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from twisted.internet import address
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IReactorFDSet, IReadDescriptor
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from siptwist.media.latch import Address
+from siptwist.media.leg import Flow
+from siptwist.media.rtp import RTP_HEADER
+
+#: Whole datagrams only (RFC 768).
+MAX_DATAGRAM = 65535
+#: Sockets served before the reactor gets its turn.
+MAX_READY = 128
+
+_UNUSED = Flow()
+
+
+class Port(Protocol):
+    """
+    What :class:`Relay` needs of a listening port.
+    """
+
+    def write(self, packet: bytes, addr: Address) -> Any: ...
+
+    def getHandle(self) -> Any: ...
+
+    def stopListening(self) -> Any: ...
+
+
+class Binder(Protocol):
+    """
+    Binds relays to sockets, or raises ``CannotListenError``.
+    """
+
+    def bind(self, host: str, port: int, relay: Relay) -> Port: ...
+
+    def stop(self) -> None: ...
+
+
+class Relay(DatagramProtocol):
+    """
+    One of our sockets: what its party sends leaves through the opposite socket.
+    """
+
+    noisy = False
+
+    def __init__(self) -> None:
+        #: What arrives here, and where the opposite socket sends it.
+        self.flow = self.toward = _UNUSED
+        self.judge: Callable[[bytes, Address], bool] = _refuse
+        self.forward: Callable[[bytes, Address], Any] = _refuse
+
+    def join(
+        self, flow: Flow, judge: Callable[[bytes, Address], bool], toward: Flow, opposite: Relay
+    ) -> None:
+        """
+        Begin to relay through ``opposite`` what ``judge`` accepts.
+        """
+        self.flow = flow
+        self.judge = judge
+        self.toward = toward
+        self.forward = opposite.port.write
+        port = self.port
+        if isinstance(port, RelayPort):
+            port.join(self, opposite.port.getHandle().sendto)
+
+    @property
+    def port(self) -> Port:
+        """
+        The socket that this relay is bound to.
+        """
+        return cast(Port, self.transport)
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        """
+        Relay one datagram; :meth:`RelayPort.doRead` does the same, faster.
+        """
+        source, flow = addr[:2], self.flow
+        if (source != flow.source or len(datagram) < RTP_HEADER) and not self.judge(
+            datagram, source
+        ):
+            return
+        flow.packets += 1
+        flow.octets += len(datagram)
+        if self.toward.destination is not None:
+            try:
+                self.forward(datagram, self.toward.destination)
+            except OSError:
+                self.toward.unsent += 1
+
+
+def _refuse(data: bytes, source: Address) -> bool:
+    return False
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> CannotListenError:
+    return CannotListenError(host, port, error)
+
+
+@implementer(IReadDescriptor)
+class Watch:
+    """
+    Waits for many sockets behind one file descriptor of the reactor, which
+    would otherwise spend more on each packet than relaying it costs.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._poll = select.epoll()
+        self.fileno = self._poll.fileno
+        self._reads: dict[int, Callable[[], None]] = {}
+        self._watched = False
+
+    def bind(self, host: str, port: int, relay: Relay) -> RelayPort:
+        """
+        Bind ``relay`` and begin to wait for its packets.
+        """
+        if not self._watched:
+            self._watched = True
+            self._reactor.addReader(self)
+        return RelayPort(self, host, port, relay)
+
+    def stop(self) -> None:
+        """
+        Leave the reactor until something is bound again.
+        """
+        self._watched = False
+        self._reactor.removeReader(self)
+
+    def add(self, fileno: int, read: Callable[[], None]) -> None:
+        """
+        Call ``read`` when there is something to read.
+        """
+        self._poll.register(fileno, select.EPOLLIN)
+        self._reads[fileno] = read
+
+    def remove(self, fileno: int) -> None:
+        """
+        Wait for ``fileno`` no more.
+        """
+        del self._reads[fileno]
+        self._poll.unregister(fileno)
+
+    def doRead(self) -> None:
+        """
+        Serve each socket that is ready once.
+        """
+        reads = self._reads
+        for fileno, _ in self._poll.poll(0, MAX_READY):
+            try:
+                reads[fileno]()
+            except Exception:
+                self._log.failure("Relaying failed")
+
+    def logPrefix(self) -> str:
+        return "relay"
+
+    def connectionLost(self, reason: Failure) -> None:
+        self._watched = False
+
+
+@implementer(IListeningPort)
+class RelayPort:
+    """
+    A bound UDP socket in a reactor, without anything that RTP does not need.
+    """
+
+    __slots__ = (
+        "_flow",
+        "_forward",
+        "_judge",
+        "_receive",
+        "_relay",
+        "_socket",
+        "_toward",
+        "_watch",
+        "_wide",
+        "fileno",
+    )
+
+    def __init__(self, watch: Watch, host: str, port: int, relay: Relay) -> None:
+        self._wide = ":" in host
+        family = socket.AF_INET6 if self._wide else socket.AF_INET
+        try:
+            self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        except OSError as error:
+            raise _cannot_listen(host, port, error) from error
+        try:
+            self._socket.setblocking(False)
+            self._socket.bind((host, port))
+        except OSError as error:
+            self._socket.close()
+            raise _cannot_listen(host, port, error) from error
+        self.fileno = self._socket.fileno
+        self._receive = self._socket.recvfrom
+        self._watch = watch
+        self._relay: Relay | None = relay
+        self.join(relay, _refuse)
+        relay.makeConnection(cast(Any, self))
+        self.startListening()
+
+    def join(self, relay: Relay, forward: Callable[[bytes, Address], Any]) -> None:
+        """
+        Take what ``relay`` knows to where the loop finds it at once.
+        """
+        self._flow = relay.flow
+        self._toward = relay.toward
+        self._judge = relay.judge
+        self._forward = forward
+
+    def doRead(self) -> None:
+        """
+        Relay one datagram.
+        """
+        try:
+            data, source = self._receive(MAX_DATAGRAM)
+        except OSError:
+            return  # Nothing there, or the ICMP error of a packet that we sent.
+        if self._wide:
+            source = source[:2]
+        flow = self._flow
+        if (source != flow.source or len(data) < RTP_HEADER) and not self._judge(data, source):
+            return
+        flow.packets += 1
+        flow.octets += len(data)
+        destination = self._toward.destination
+        if destination is not None:
+            try:
+                self._forward(data, destination)
+            except OSError:
+                self._toward.unsent += 1
+
+    def getHandle(self) -> socket.socket:
+        return self._socket
+
+    def getHost(self) -> address.IPv4Address | address.IPv6Address:
+        kind = address.IPv6Address if self._wide else address.IPv4Address
+        return kind("UDP", *self._socket.getsockname()[:2])
+
+    def write(self, packet: bytes, addr: Address) -> None:
+        self._socket.sendto(packet, addr)
+
+    def startListening(self) -> None:
+        self._watch.add(self.fileno(), self.doRead)
+
+    def stopListening(self) -> None:
+        """
+        Close at once; closing again does nothing.
+        """
+        if self._relay is not None:
+            self._relay = None
+            self._watch.remove(self.fileno())
+            self._socket.close()
+
+
+class PlainBinder:
+    """
+    Binds relays in any reactor that knows UDP.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def bind(self, host: str, port: int, relay: Relay) -> Port:
+        """
+        Bind ``relay`` and begin to wait for its packets.
+        """
+        bound: Port = self._reactor.listenUDP(
+            port, relay, interface=host, maxPacketSize=MAX_DATAGRAM
+        )
+        return bound
+
+    def stop(self) -> None:
+        """
+        Nothing is left in the reactor when all ports are closed.
+        """
+
+
+def binder(reactor: Any) -> Binder:
+    """
+    The quickest way to bind relays in ``reactor``.
+    """
+    if IReactorFDSet.providedBy(reactor) and hasattr(select, "epoll"):
+        return Watch(reactor)
+    return PlainBinder(reactor)

@@ -1,0 +1,211 @@
+"""
+The media backend that relays through sockets of this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from siptwist.errors import NoFreePorts, SIPError
+from siptwist.interfaces import IMediaBackend
+from siptwist.media.calls import CallTable, Description, MediaCall
+from siptwist.media.leg import MediaStream
+from siptwist.media.ports import PortPool
+from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
+from siptwist.net.pairs import PairOpener, StreamRelay
+from siptwist.net.relay import binder
+from siptwist.sip.hop import Side
+
+#: Seconds between two looks for silent calls, at most.
+SWEEP_SECONDS = 5.0
+
+#: ``addresses(side)`` is the host to bind on ``side`` and the host to advertise.
+Addresses = Callable[[Side], tuple[str, str]]
+
+
+@implementer(IMediaBackend)
+class RelayingService(Service):
+    """
+    Relays RTP and RTCP between the two parties of each call.
+
+    :param reactor: gives time and sockets.
+    :param addresses: asked for each new stream, so that they may change.
+    :param chance: ``chance(n)`` returns 0..n-1; it should not be guessable.
+    :param low: the lowest RTP port.
+    :param high: the highest RTP port.
+    :param rtp_timeout: seconds without media after which a call is closed; 0 is never.
+    :param rtp_dscp: the class of service of relayed packets, 0..63.
+    :param on_silence: told the key of a call that was closed for silence.
+    """
+
+    name = "relaying"
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        addresses: Addresses,
+        chance: Callable[[int], int],
+        low: int,
+        high: int,
+        rtp_timeout: float = 300.0,
+        rtp_dscp: int = 0,
+        on_silence: Callable[[CallKey], object] | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._addresses = addresses
+        self._new_pool: Callable[[], PortPool] = lambda: PortPool(low, high, chance)
+        self._rtp_timeout = rtp_timeout
+        self._on_silence = on_silence
+        self._opener = PairOpener(binder(reactor), rtp_dscp)
+        self._pools: dict[str, PortPool] = {}
+        self._table = CallTable()
+        self._relays: dict[MediaStream, StreamRelay] = {}
+        self._sweeping = LoopingCall(self._sweep)
+        self._sweeping.clock = reactor
+
+    def startService(self) -> None:
+        """
+        Begin to look for calls without media.
+        """
+        super().startService()
+        interval = min(SWEEP_SECONDS, self._rtp_timeout / 4 or SWEEP_SECONDS)
+        self._sweeping.start(interval, now=False)
+
+    def stopService(self) -> None:
+        """
+        Close every call.
+        """
+        super().stopService()
+        if self._sweeping.running:
+            self._sweeping.stop()
+        for call in self._table:
+            self.close(call.key, "shutdown")
+        self._opener.stop()
+
+    def describe(
+        self,
+        key: CallKey,
+        party: Party,
+        streams: tuple[StreamOffer, ...],
+        signaling_host: str,
+        offer: bool,
+        branch: str = "",
+    ) -> tuple[Endpoint, ...]:
+        call = self._table.get(key)
+        now = self._reactor.seconds()
+        description = Description(party, streams, signaling_host, branch)
+        if call is not None and not offer:
+            self._release(call.answer(description, now), now)
+        elif offer:
+            call = call or self._table.new(key, now)
+            self._offer(call, description, now)
+        elif any(one.endpoint.rtp_port for one in streams):
+            raise SIPError("Answer Without Offer", 481)
+        host = self._addresses(key.side(party.other))[1]
+        if call is None:
+            return tuple(Endpoint(host, 0, 0) for one in streams)
+        return tuple(call.tell(party.other, one, host) for one in streams)
+
+    def confirm(self, key: CallKey, branch: str) -> None:
+        call = self._table.get(key)
+        if call is not None:
+            now = self._reactor.seconds()
+            self._release(call.confirm(branch, now), now)
+
+    def reject(self, key: CallKey) -> None:
+        call = self._table.get(key)
+        if call is not None:
+            self._release(call.reject(), self._reactor.seconds())
+
+    def close(self, key: CallKey, reason: str) -> None:
+        call = self._table.pop(key)
+        if call is None:
+            return
+        now = self._reactor.seconds()
+        self._release(call.close(), now)
+        self._log.info(
+            "Media of {call_id!r} ended: {reason}, {seconds:.0f} s, {sent} packets from the "
+            "caller, {received} from the callee, {strangers} of strangers dropped",
+            call_id=key.call_id,
+            reason=reason,
+            seconds=now - call.started_at,
+            sent=call.packets(Party.CALLER),
+            received=call.packets(Party.CALLEE),
+            strangers=call.strangers,
+        )
+
+    def calls(self) -> Iterable[MediaCall]:
+        return iter(self._table)
+
+    def _offer(self, call: MediaCall, description: Description, now: float) -> None:
+        wanted = call.wanting(description.streams)
+        opened = self._open(call.key, wanted, now)
+        if opened and self._table.get(call.key) is None:
+            self._table.add(call)
+            self._log.debug(
+                "Media of {call_id!r} opened: {ports}",
+                call_id=call.key.call_id,
+                ports=[(stream.caller_port, stream.callee_port) for stream in opened],
+            )
+        self._release(call.offer(description, opened, now), now)
+
+    def _open(self, key: CallKey, wanted: list[StreamOffer], now: float) -> list[MediaStream]:
+        """
+        Bind sockets for every wanted stream, or for none.
+        """
+        if not wanted:
+            return []
+        caller_host, caller_told = self._addresses(key.caller_side)
+        callee_host, callee_told = self._addresses(key.callee_side)
+        caller = (self._pool(caller_host), caller_host)
+        callee = (self._pool(callee_host), callee_host)
+        opened: list[MediaStream] = []
+        try:
+            for one in wanted:
+                relay = self._opener.open_stream(caller, callee, now)
+                stream = MediaStream(
+                    one.index,
+                    one.kind,
+                    (relay.caller.host, relay.caller.port),
+                    (relay.callee.host, relay.callee.port),
+                )
+                relay.join(stream)
+                self._relays[stream] = relay
+                self._table.ours.add(stream, caller_told, callee_told)
+                opened.append(stream)
+        except NoFreePorts:
+            self._release(opened, now)
+            raise
+        return opened
+
+    def _pool(self, host: str) -> PortPool:
+        """
+        The ports of one local address: both sides share them where it is one.
+        """
+        if host not in self._pools:
+            self._pools[host] = self._new_pool()
+        return self._pools[host]
+
+    def _release(self, streams: list[MediaStream], now: float) -> None:
+        for stream in streams:
+            self._table.ours.discard(stream)
+            self._relays.pop(stream).close(now)
+
+    def _sweep(self) -> None:
+        for call in self._table.silent(self._reactor.seconds(), self._rtp_timeout):
+            self.close(call.key, "silence")
+            self._tell_silence(call.key)
+
+    def _tell_silence(self, key: CallKey) -> None:
+        try:
+            if self._on_silence is not None:
+                self._on_silence(key)
+        except Exception:
+            self._log.failure("Could not tell that {call_id!r} is silent", call_id=key.call_id)
