@@ -134,8 +134,8 @@ class IRegistrationStore(Interface):
         """
         Write in the commit of this reactor turn.
 
-        :param changed: bindings to insert or replace, by their ``key``.
-        :param removed: ``key`` values of bindings to delete.
+        :param changed: bindings to insert or replace, by their ``mask``.
+        :param removed: masks of bindings to delete.
         :returns: a ``Deferred`` that fires with ``None`` after the commit, and
             fails when the disk does.
         """
