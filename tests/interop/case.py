@@ -60,6 +60,8 @@ class InteropCase(SynchronousTestCase):
             raise SkipTest(reason)
         self.bed = world().bed
         self.provider = world().providers["example.net"]
+        for provider in world().providers.values():
+            provider.forget()
         self._logs: list[Program] = []
         name = self._testMethodName
         setattr(self, name, self._watch(getattr(self, name)))

@@ -193,7 +193,8 @@ class Phone:
         """
         if self.program.running:
             self.program.say("/quit")
-        self.program.stop(3)
+            self.program.wait(3)
+        self.program.stop()
 
     def _messages(self) -> list[tuple[bool, str]]:
         trace = re.findall(

@@ -43,11 +43,24 @@ class Provider:
         """
         The Contact URIs that it would call for a user now.
         """
-        control = f"unix:{self._control}"
-        listing = self._bed.run(self.address, "kamcmd", "-s", control, "ul.dump")
-        chunks = re.split(r"\bAoR: ", listing)[1:]
-        mine = [chunk for chunk in chunks if chunk.split("\n", 1)[0].strip() == user]
-        return [found for chunk in mine for found in re.findall(r"Address: (\S+)", chunk)]
+        return self._listing().get(user, [])
+
+    def forget(self) -> None:
+        """
+        Remove every binding, as phones that were cut off leave some behind.
+        """
+        for user in self._listing():
+            self._ask("ul.rm", "location", user)
+
+    def _listing(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for chunk in re.split(r"\bAoR: ", self._ask("ul.dump"))[1:]:
+            user = chunk.split("\n", 1)[0].strip()
+            found[user] = re.findall(r"Address: (\S+)", chunk)
+        return found
+
+    def _ask(self, *words: str) -> str:
+        return self._bed.run(self.address, "kamcmd", "-s", f"unix:{self._control}", *words)
 
     def _config(self) -> str:
         users = "".join(
