@@ -1,0 +1,377 @@
+"""
+Tests for siptwist.media.calls.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from siptwist.errors import SIPError
+from siptwist.media.calls import (
+    EARLY_SECONDS,
+    HELD_SECONDS,
+    MAX_STREAMS,
+    CallTable,
+    Description,
+    MediaCall,
+)
+from siptwist.media.leg import MediaStream
+from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
+from siptwist.sip.hop import Side
+from tests.media.packets import rtp
+
+KEY = CallKey("call", "tag", Side.INSIDE, Side.OUTSIDE)
+PHONE = ("10.0.0.10", 4000)
+FRIEND = ("203.0.113.10", 5000)
+
+
+def line(index: int, host: str, port: int, held: bool = False) -> StreamOffer:
+    return StreamOffer(index, "audio", Endpoint(host, port, port + 1 if port else 0), held)
+
+
+def caller(*ports: int, held: bool = False, host: str = PHONE[0]) -> Description:
+    lines = tuple(line(n, host, port, held) for n, port in enumerate(ports))
+    return Description(Party.CALLER, lines, PHONE[0])
+
+
+def callee(*ports: int, branch: str = "b", held: bool = False) -> Description:
+    lines = tuple(line(n, FRIEND[0], port, held) for n, port in enumerate(ports))
+    return Description(Party.CALLEE, lines, FRIEND[0], branch)
+
+
+class CallCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.table = CallTable()
+        self.call = self.table.new(KEY, 0.0)
+        self.table.add(self.call)
+        self.numbers = count(7000, 2)
+
+    def opened(self, call: MediaCall, streams: tuple[StreamOffer, ...]) -> list[MediaStream]:
+        return [
+            MediaStream(
+                one.index,
+                one.kind,
+                ("10.0.0.1", next(self.numbers)),
+                ("192.0.2.1", next(self.numbers)),
+            )
+            for one in call.wanting(streams)
+        ]
+
+    def offer(self, description: Description, now: float = 0.0) -> list[MediaStream]:
+        opened = self.opened(self.call, description.streams)
+        return self.call.offer(description, opened, now)
+
+    def establish(self, ports: int = 1, now: float = 0.0) -> None:
+        self.offer(caller(*range(4000, 4000 + 2 * ports, 2)), now)
+        self.call.answer(callee(*range(5000, 5000 + 2 * ports, 2)), now)
+        self.call.confirm("b", now)
+
+    def destinations(self) -> list[object]:
+        return [
+            (one.caller.rtp.destination, one.callee.rtp.destination)
+            for one in self.call.streams.values()
+        ]
+
+
+class FirstOfferTests(CallCase):
+    def test_takes_effect_at_once(self) -> None:
+        """
+        Early media reach the caller before anybody has answered.
+        """
+        self.offer(caller(4000))
+        self.assertEqual(self.destinations(), [(PHONE, None)])
+
+    def test_told(self) -> None:
+        """
+        Each party is told the port that faces it, with RTCP one above.
+        """
+        self.offer(caller(4000))
+        (stream,) = self.call.streams.values()
+        told = self.call.tell(Party.CALLEE, line(0, "10.0.0.10", 4000), "203.0.113.1")
+        port = stream.callee_port
+        self.assertEqual(told, Endpoint("203.0.113.1", port, port + 1))
+
+    def test_refused_stream(self) -> None:
+        """
+        A stream that was offered with port 0 takes no ports and is told as refused.
+        """
+        self.offer(caller(4000, 0))
+        told = self.call.tell(Party.CALLEE, line(1, "10.0.0.10", 0), "203.0.113.1")
+        self.assertEqual((list(self.call.streams), told), ([0], Endpoint("203.0.113.1", 0, 0)))
+
+    def test_repeated(self) -> None:
+        """
+        A repeated offer wants no more ports.
+        """
+        self.offer(caller(4000))
+        self.assertEqual(self.call.wanting(caller(4000).streams), [])
+
+    def test_too_many_streams(self) -> None:
+        """
+        An offer of more than 64 streams is refused with 488.
+        """
+        many = caller(*[4000] * (MAX_STREAMS + 1)).streams
+        error = self.assertRaises(SIPError, self.call.wanting, many)
+        self.assertEqual(error.status, 488)
+
+    def test_delayed(self) -> None:
+        """
+        When the callee offers and the caller answers, both are found.
+        """
+        self.offer(callee(5000))
+        self.call.confirm("b", 0.0)
+        self.call.answer(caller(4000), 0.0)
+        self.assertEqual(self.destinations(), [(PHONE, FRIEND)])
+
+    def test_impossible_ports(self) -> None:
+        """
+        Port numbers beyond 65535 are sent to nowhere.
+        """
+        self.offer(caller(70000))
+        self.assertEqual(self.destinations(), [(None, None)])
+
+
+class AnswerTests(CallCase):
+    def test_both_found(self) -> None:
+        """
+        After offer and answer both parties are sent to.
+        """
+        self.establish()
+        self.assertEqual(self.destinations(), [(PHONE, FRIEND)])
+
+    def test_refused_stream_is_freed(self) -> None:
+        """
+        When the final answer refuses a stream, its ports are free.
+        """
+        self.offer(caller(4000, 4002))
+        self.call.answer(callee(5000, 0), 0.0)
+        freed = self.call.confirm("b", 0.0)
+        self.assertEqual(([one.index for one in freed], list(self.call.streams)), ([1], [0]))
+
+    def test_early_refusal_is_not_final(self) -> None:
+        """
+        A stream that one ringing phone refuses stays for the others.
+        """
+        self.offer(caller(4000, 4002))
+        freed = self.call.answer(callee(5000, 0, branch="a"), 0.0)
+        self.call.answer(callee(5000, 5002, branch="b"), 0.0)
+        freed += self.call.confirm("b", 0.0)
+        self.assertEqual((freed, list(self.call.streams)), ([], [0, 1]))
+
+    def test_repeated(self) -> None:
+        """
+        A repeated answer changes nothing.
+        """
+        self.establish()
+        before = dict(self.call.streams)
+        self.assertEqual(self.call.answer(callee(5000), 1.0), [])
+        self.assertEqual((self.call.streams, self.destinations()), (before, [(PHONE, FRIEND)]))
+
+    def test_more_lines_than_offered(self) -> None:
+        """
+        A line that nobody offered is told as refused.
+        """
+        self.offer(caller(4000))
+        self.call.answer(callee(5000, 5002), 0.0)
+        told = self.call.tell(Party.CALLER, line(1, FRIEND[0], 5002), "10.0.0.1")
+        self.assertEqual(told, Endpoint("10.0.0.1", 0, 0))
+
+
+class ReofferTests(CallCase):
+    """
+    RFC 3261 section 14.1, F1 of siproxd.
+    """
+
+    def test_pending(self) -> None:
+        """
+        A re-INVITE changes nothing until it is answered.
+        """
+        self.establish()
+        self.offer(caller(4400))
+        self.assertEqual(self.destinations(), [(PHONE, FRIEND)])
+
+    def test_answered(self) -> None:
+        """
+        An answered re-INVITE moves both parties; ports of ours stay.
+        """
+        self.establish()
+        before = dict(self.call.streams)
+        self.offer(caller(4400))
+        self.call.answer(callee(5500), 1.0)
+        self.assertEqual(self.destinations(), [((PHONE[0], 4400), (FRIEND[0], 5500))])
+        self.assertEqual(self.call.streams, before)
+
+    def test_rejected(self) -> None:
+        """
+        A rejected re-INVITE leaves the call as it was and gives new ports back.
+        """
+        self.establish()
+        before = dict(self.call.streams)
+        self.offer(caller(4400, 4402))
+        freed = self.call.reject()
+        self.assertEqual([one.index for one in freed], [1])
+        self.assertEqual((self.call.streams, self.destinations()), (before, [(PHONE, FRIEND)]))
+
+    def test_rejected_hold(self) -> None:
+        """
+        A hold that the other refused is no hold.
+        """
+        self.establish()
+        self.offer(caller(4000, held=True))
+        self.call.reject()
+        self.call.answer(callee(5000), 1.0)
+        self.assertFalse(self.call.held)
+
+    def test_callee_offers(self) -> None:
+        """
+        The callee can move too, whatever its branch is called in that request.
+        """
+        self.establish()
+        self.offer(callee(5500, branch=""))
+        self.call.answer(caller(4000), 1.0)
+        self.assertEqual(self.destinations(), [(PHONE, (FRIEND[0], 5500))])
+
+    def test_stream_added(self) -> None:
+        """
+        A stream added by a re-INVITE is told at once and relayed when answered.
+        """
+        self.establish()
+        self.offer(caller(4000, 4002))
+        told = self.call.tell(Party.CALLEE, line(1, PHONE[0], 4002), "192.0.2.1")
+        self.assertNotEqual(told.rtp_port, 0)
+        self.call.answer(callee(5000, 5002), 1.0)
+        self.assertEqual(self.destinations()[1], ((PHONE[0], 4002), (FRIEND[0], 5002)))
+
+    def test_stream_removed(self) -> None:
+        """
+        A stream ended by a re-INVITE gives its ports back when that is answered.
+        """
+        self.establish(2)
+        self.assertEqual(self.offer(caller(4000, 0)), [])
+        freed = self.call.answer(callee(5000, 0), 1.0)
+        self.assertEqual([one.index for one in freed], [1])
+
+    def test_replaced(self) -> None:
+        """
+        An offer in place of a pending one gives back what only that one wanted.
+        """
+        self.establish()
+        self.offer(caller(4000, 4002))
+        freed = self.offer(callee(5000))
+        self.assertEqual(([one.index for one in freed], self.call.reject()), ([1], []))
+
+    def test_repeated(self) -> None:
+        """
+        A repeated re-INVITE keeps the ports that it was told.
+        """
+        self.establish()
+        self.offer(caller(4000, 4002))
+        told = self.call.stream(1)
+        self.assertEqual((self.offer(caller(4000, 4002)), self.call.stream(1)), ([], told))
+
+
+class SilenceTests(CallCase):
+    def hear(self) -> None:
+        flow = self.call.streams[0].caller.rtp
+        flow.packets += 1
+        flow.octets += len(rtp(1))
+
+    def test_silent(self) -> None:
+        """
+        An answered call without media is silent after the timeout, not before.
+        """
+        self.establish()
+        asked = [self.call.is_silent(now, 30.0) for now in (29.0, 30.0)]
+        self.assertEqual(asked, [False, True])
+
+    def test_one_direction_is_enough(self) -> None:
+        """
+        Media of one party keep the call.
+        """
+        self.establish()
+        self.hear()
+        asked = [self.call.is_silent(now, 30.0) for now in (29.0, 58.0, 59.0)]
+        self.assertEqual((asked, self.call.last_media_at), ([False, False, True], 29.0))
+
+    def test_never(self) -> None:
+        """
+        With rtp_timeout 0 no call is silent.
+        """
+        self.establish()
+        self.assertFalse(self.call.is_silent(1e9, 0.0))
+
+    def test_hold(self) -> None:
+        """
+        A call on hold is not silent, up to half a day.
+        """
+        self.establish()
+        self.offer(caller(4000, held=True))
+        self.call.answer(callee(5000), 1.0)
+        asked = [self.call.is_silent(now, 30.0) for now in (3600.0, HELD_SECONDS + 1)]
+        self.assertEqual(asked, [False, True])
+
+    def test_resume(self) -> None:
+        """
+        After hold the timeout starts again.
+        """
+        self.establish()
+        for held, now in ((True, 1.0), (False, 1000.0)):
+            self.offer(caller(4000, held=held), now)
+            self.call.answer(callee(5000), now)
+        asked = [self.call.is_silent(now, 30.0) for now in (1029.0, 1030.0)]
+        self.assertEqual(asked, [False, True])
+
+    def test_ringing(self) -> None:
+        """
+        A call that rings is not silent before its signaling has given up.
+        """
+        self.offer(caller(4000))
+        asked = [self.call.is_silent(now, 30.0) for now in (31.0, EARLY_SECONDS)]
+        self.assertEqual(asked, [False, True])
+
+    def test_no_streams_left(self) -> None:
+        """
+        A call whose streams all ended is forgotten, whatever rtp_timeout says.
+        """
+        self.establish()
+        self.offer(caller(0))
+        self.call.answer(callee(0), 1.0)
+        self.assertTrue(self.call.is_silent(EARLY_SECONDS + 1, 0.0))
+
+    def test_counts_survive_a_stream(self) -> None:
+        """
+        What an ended stream carried still counts for the call.
+        """
+        self.establish()
+        self.hear()
+        self.call.streams[0].caller.judge_rtp(rtp(1), ("198.51.100.66", 1))
+        self.call.close()
+        counted = (self.call.packets(Party.CALLER), self.call.octets(Party.CALLER))
+        self.assertEqual((counted, self.call.strangers), ((1, 172), 1))
+
+
+class CallTableTests(CallCase):
+    def test_found(self) -> None:
+        """
+        A call is found by its key, and the other pass of a hairpin call is another.
+        """
+        other = CallKey("call", "tag", Side.OUTSIDE, Side.INSIDE)
+        self.assertEqual((self.table.get(KEY), self.table.get(other)), (self.call, None))
+
+    def test_pop(self) -> None:
+        """
+        A forgotten call is gone, and forgetting again does nothing.
+        """
+        self.assertEqual((self.table.pop(KEY), self.table.pop(KEY)), (self.call, None))
+        self.assertEqual((len(self.table), list(self.table)), (0, []))
+
+    def test_silent(self) -> None:
+        """
+        The table names its silent calls only.
+        """
+        self.establish()
+        busy = self.table.new(CallKey("busy", "t", Side.INSIDE, Side.OUTSIDE), 900.0)
+        self.table.add(busy)
+        self.assertEqual(self.table.silent(1000.0, 30.0), [self.call])
