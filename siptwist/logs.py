@@ -4,16 +4,22 @@ Loggers whose level can be changed, by namespace, while running.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from twisted.logger import (
     FilteringLogObserver,
+    InvalidLogLevelError,
     Logger,
     LogLevel,
     LogLevelFilterPredicate,
     globalLogPublisher,
 )
 
-levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
-_observer = FilteringLogObserver(globalLogPublisher, [levels])
+_ROOT = "siptwist"
+
+_levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
+_observer = FilteringLogObserver(globalLogPublisher, [_levels])
+_chosen: dict[str, str] = {}
 
 # The bits of siproxd's debug_level, and the rooms that say what they asked for.
 _DEBUG_BITS = (
@@ -26,6 +32,7 @@ _DEBUG_BITS = (
     (0x40, "siptwist.net.lookups"),
     (0x80, "siptwist.net"),
     (0x200, "siptwist.services.relaying"),
+    (0x200, "siptwist.net.pairs"),
     (0x200, "siptwist.net.relay"),
     (0x400, "siptwist.services.signaling"),
     (0x800, "siptwist.services.authentication"),
@@ -40,34 +47,49 @@ def logger() -> Logger:
     return Logger(observer=_observer)
 
 
+@lru_cache(maxsize=256)
 def is_debugged(namespace: str) -> bool:
     """
     Whether debug events of a namespace go anywhere; ask before making many.
     """
-    return bool(levels.logLevelForNamespace(namespace) is LogLevel.debug)
+    return bool(_levels.logLevelForNamespace(namespace) is LogLevel.debug)
 
 
-def set_level(level: str, namespace: str = "siptwist") -> None:
+def set_level(level: str, namespace: str = _ROOT) -> None:
     """
-    Log events of ``namespace`` from this level on.
+    Log events of ``namespace``, and of all beneath it, from this level on.
 
-    :raises ValueError: for a level that is none; the text names those there are.
+    :raises ValueError: for a level that is none, or a namespace of others; the
+        text says what there is.
     """
     try:
-        constant = LogLevel.levelWithName(level)
-    except Exception:
+        LogLevel.levelWithName(level)
+    except InvalidLogLevelError:
         names = ", ".join(known.name for known in LogLevel.iterconstants())
-        raise ValueError(f"no level {level!r}; there are {names}") from None
-    levels.setLogLevelForNamespace(namespace, constant)
+        raise ValueError(f"there is no level {level!r}; there are {names}") from None
+    if namespace != _ROOT and not str(namespace).startswith(_ROOT + "."):
+        raise ValueError(f"{namespace!r} is not {_ROOT} or beneath it, like {_ROOT}.services")
+    beneath = [name for name in _chosen if name.startswith(namespace + ".")]
+    for name in beneath:
+        del _chosen[name]
+    _chosen[namespace] = level
+    _apply()
 
 
 def set_debug_level(mask: int) -> None:
     """
-    siproxd's ``debug_level``: -1 is everything.
+    siproxd's ``debug_level``: the sum of the details wanted; -1 is everything.
     """
+    _chosen.clear()
     if mask == -1:
-        set_level("debug")
-        return
-    for bit, namespace in _DEBUG_BITS:
-        if mask & bit:
-            set_level("debug", namespace)
+        _chosen[_ROOT] = "debug"
+    else:
+        _chosen.update((namespace, "debug") for bit, namespace in _DEBUG_BITS if mask & bit)
+    _apply()
+
+
+def _apply() -> None:
+    _levels.clearLogLevels()
+    for namespace, level in _chosen.items():
+        _levels.setLogLevelForNamespace(namespace, LogLevel.levelWithName(level))
+    is_debugged.cache_clear()

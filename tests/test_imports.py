@@ -18,13 +18,14 @@ DOORS = {
     "interfaces": "",
     "options": "",
     "config": "options",
+    "logs": "",
     "sip": "",
     "media": "sip",
     "proxy": "sip media config",
-    "net": "sip media proxy",
-    "plugins": "sip media proxy net config",
-    "services": "sip media proxy net plugins config",
-    "tap": "sip media proxy net plugins services config",
+    "net": "sip media proxy logs",
+    "plugins": "sip media proxy net config logs",
+    "services": "sip media proxy net plugins config logs",
+    "tap": "sip media proxy net plugins services config logs",
 }
 EVERYWHERE = {"errors", "interfaces"}
 PURE = {"errors", "interfaces", "options", "config", "sip", "media", "proxy"}

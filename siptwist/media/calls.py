@@ -46,8 +46,9 @@ class MediaCall:
         self.key = key
         #: When its first stream was opened, in seconds.
         self.started_at = now
-        #: When media was last seen; ``None`` before the first packet.
-        self.last_media_at: float | None = None
+        #: When RTP of each party was last seen, by the last :meth:`look`;
+        #: ``None`` before the first packet.
+        self.heard_at: dict[Party, float | None] = dict.fromkeys(Party)
         self.streams: dict[int, MediaStream] = {}
         #: The callee's branch that a final answer chose.
         self.confirmed: str | None = None
@@ -56,7 +57,7 @@ class MediaCall:
         self._spare: dict[int, MediaStream] = {}
         self._ours = ours
         self._touched_at = now
-        self._counted = 0
+        self._counted = dict.fromkeys(Party, 0)
         self._strangers = 0
         self._ended = {Party.CALLER: (0, 0), Party.CALLEE: (0, 0)}
 
@@ -148,6 +149,13 @@ class MediaCall:
         return any(stream.held for stream in self.streams.values())
 
     @property
+    def last_media_at(self) -> float | None:
+        """
+        When media was last seen; ``None`` before the first packet.
+        """
+        return max((at for at in self.heard_at.values() if at is not None), default=None)
+
+    @property
     def strangers(self) -> int:
         """
         Packets dropped because of where they came from.
@@ -168,18 +176,25 @@ class MediaCall:
         now = sum(stream.leg(party).rtp.octets for stream in self.streams.values())
         return now + self._ended[party][1]
 
+    def look(self, now: float) -> None:
+        """
+        Learn who has been heard since the last look, by comparing counters.
+        """
+        for party in Party:
+            counted = self.packets(party)
+            if counted != self._counted[party]:
+                self._counted[party] = counted
+                self.heard_at[party] = self._touched_at = now
+
     def is_silent(self, now: float, timeout: float) -> bool:
         """
-        Whether the call has been without media for too long.  Ask now and
-        then: :attr:`last_media_at` is found by comparing counters.
+        Whether the call has been without media for too long.  Takes a
+        :meth:`look`; ask now and then.
 
         :param float timeout: in seconds; 0 is for ever.  A call that has no
             stream left is not kept for ever.
         """
-        counted = self.packets(Party.CALLER) + self.packets(Party.CALLEE)
-        if counted != self._counted:
-            self._counted = counted
-            self.last_media_at = self._touched_at = now
+        self.look(now)
         if not self.streams and not self._spare:
             return now - self._touched_at >= EARLY_SECONDS
         if self.held:

@@ -127,6 +127,14 @@ class Leg:
         self.rtcp.strangers += 1
         return False
 
+    @property
+    def described(self) -> Address | None:
+        """
+        Where the party that is spoken to said its RTP is.
+        """
+        latch = next(iter(self._heard()), None)
+        return latch.described.rtp if latch else None
+
     def addresses(self) -> set[Address]:
         """
         Every address that this party has described, on all branches.

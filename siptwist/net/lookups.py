@@ -10,10 +10,10 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
-from twisted.logger import Logger
 from twisted.names import client, error
 from twisted.python.failure import Failure
 
+from siptwist.logs import logger
 from siptwist.net.records import (
     FAILURE,
     MAX_ALIASES,
@@ -55,7 +55,7 @@ class Lookups:
     :param remembered: answers kept, those used last.
     """
 
-    _log = Logger()
+    _log = logger()
 
     def __init__(self, reactor: Any, dns: Any, in_flight: int = 64, remembered: int = 4096) -> None:
         self._reactor = reactor

@@ -9,9 +9,9 @@ import socket
 from typing import NamedTuple
 
 from twisted.internet.error import CannotListenError
-from twisted.logger import Logger
 
 from siptwist.errors import NoFreePorts
+from siptwist.logs import logger
 from siptwist.media.leg import MediaStream
 from siptwist.media.ports import PortPool
 from siptwist.net.relay import Binder, Relay
@@ -75,7 +75,7 @@ class PairOpener:
     :param dscp: the class of service of what we send, 0..63 (RFC 2474).
     """
 
-    _log = Logger()
+    _log = logger()
 
     def __init__(self, binder: Binder, dscp: int = 0) -> None:
         self._bind_one = binder.bind

@@ -5,6 +5,7 @@ Calls in progress: whose media is whose, and who has an offer open.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from siptwist.media.stream import CallKey, Party
 from siptwist.sip.hop import Side
@@ -65,6 +66,9 @@ class Dialogs:
 
     def __len__(self) -> int:
         return sum(map(len, self._by_call.values()))
+
+    def __iter__(self) -> Iterator[Dialog]:
+        return iter([dialog for found in self._by_call.values() for dialog in found])
 
     def open(self, key: CallKey, now: float) -> tuple[Dialog, list[Dialog]]:
         """

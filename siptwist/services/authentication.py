@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from twisted.application.service import Service
-from twisted.logger import Logger
 
 from siptwist.errors import ConfigError, Problem
+from siptwist.logs import logger
 from siptwist.proxy.authentication import (
     Authenticator,
     Challenged,
@@ -48,7 +48,7 @@ class AuthenticationService(Service):
     """
 
     name = "authentication"
-    _log = Logger()
+    _log = logger()
 
     def __init__(
         self,

@@ -9,11 +9,11 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from siptwist.errors import NoFreePorts, SIPError
 from siptwist.interfaces import IMediaBackend
+from siptwist.logs import logger
 from siptwist.media.calls import CallTable, Description, MediaCall
 from siptwist.media.leg import MediaStream
 from siptwist.media.ports import PortPool
@@ -45,7 +45,7 @@ class RelayingService(Service):
     """
 
     name = "relaying"
-    _log = Logger()
+    _log = logger()
 
     def __init__(
         self,
