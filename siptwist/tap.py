@@ -279,6 +279,7 @@ def compose(
     registrations = RegistrationService(
         registration_path(settings), reactor, locations, identity.is_own
     )
+    registrations.retire = core.retire
     transactions = TransactionService(reactor, listening)
     resolver = Resolver(reactor, Lookups(reactor, system_resolver(reactor)), chance)
     forwarding = Forwarding(

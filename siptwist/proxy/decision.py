@@ -5,6 +5,7 @@ What to do with a request: answer it, forward it, or drop it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from siptwist.proxy.location import Binding
 from siptwist.proxy.ticket import Ticket
@@ -37,8 +38,7 @@ class Drop:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """
     One place to send a request to (RFC 3261 section 16.5).
 
@@ -56,8 +56,7 @@ class Target:
     mask: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(NamedTuple):
     """
     Send the request of ``ticket`` on, to the targets in the order of their q.
 

@@ -5,7 +5,7 @@ One request, several targets, one answer (RFC 3261 section 16.7).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from siptwist.proxy.decision import Target
 from siptwist.sip.headers import Header
@@ -112,7 +112,7 @@ class Fork:
         key = _AGGREGATED.get(response.status)
         if key is not None:
             kept = self._challenges.setdefault(response.status, [])
-            kept.extend([header for header in response.headers if header.key == key][:8])
+            kept.extend([header for header in response.headers if header[0] == key][:8])
         if self._best is None or _rank(response.status) < _rank(self._best[1].status):
             self._best = (branch, response)
 
@@ -124,7 +124,7 @@ class Fork:
         if challenges and len(challenges) > 1:
             editor = best.headers.edit()
             editor.restore(challenges)
-            best = replace(best, headers=editor.finish())
+            best = best._replace(headers=editor.finish())
         return best
 
 

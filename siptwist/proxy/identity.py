@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.uri import SIPURI
@@ -14,7 +15,17 @@ from siptwist.sip.uri import SIPURI
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@dataclass(frozen=True)
+@lru_cache(maxsize=4096)
+def _is_in(host: str, networks: tuple[Network, ...]) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return any(address in network for network in networks)
+
+
+# Compared by identity, so that what is asked of it for each message can be cached.
+@dataclass(frozen=True, eq=False)
 class Identity:
     """
     Our addresses.
@@ -30,12 +41,18 @@ class Identity:
     inside_networks: tuple[Network, ...] = ()
     names: frozenset[str] = frozenset()
     own: frozenset[tuple[str, int]] = field(init=False)
+    sent_by: Mapping[Side, str] = field(init=False)
+    routes: Mapping[Side, str] = field(init=False)
 
     def __post_init__(self) -> None:
         hosts = {self.inside.host, self.outside.host, *self.bound.values(), *self.names}
         ports = {self.inside.port, self.outside.port}
         own = frozenset((host.lower(), port) for host in hosts for port in ports)
         object.__setattr__(self, "own", own)
+        sent_by = {Side.INSIDE: str(self.inside), Side.OUTSIDE: str(self.outside)}
+        object.__setattr__(self, "sent_by", sent_by)
+        routes = {side: f"<{self.uri(side, parameters=';lr')}>" for side in Side}
+        object.__setattr__(self, "routes", routes)
 
     @property
     def one_socket(self) -> bool:
@@ -62,13 +79,7 @@ class Identity:
         """
         Whether an address belongs to the networks of our inside interface.
         """
-        if not self.inside_networks:
-            return False
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        return any(address in network for network in self.inside_networks)
+        return bool(self.inside_networks) and _is_in(host, self.inside_networks)
 
     def uri(self, side: Side, user: str | None = None, parameters: str = "") -> str:
         """

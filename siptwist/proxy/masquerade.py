@@ -7,7 +7,7 @@ the inside stay inside, to be put back into the response.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from siptwist.errors import MalformedHeader, MalformedURI
@@ -15,11 +15,10 @@ from siptwist.proxy.access import is_local
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.location import Binding, Locations, user_of
 from siptwist.proxy.masks import masked_contact, new_mask
-from siptwist.proxy.routing import own_route
 from siptwist.proxy.visitors import Visitor, Visitors
 from siptwist.sip.fields import NameAddr, Via
 from siptwist.sip.grammar import split_commas
-from siptwist.sip.headers import Header, Headers, HeadersEditor
+from siptwist.sip.headers import Header, Headers, make_header
 from siptwist.sip.hop import Hop, Side
 
 # Requests that make or refresh a dialog (RFC 3261 section 16.6 step 4).
@@ -43,12 +42,16 @@ def arrived_vias(headers: Headers, via: Via, source: Hop) -> tuple[Header, ...]:
     The Vias as the response shall carry them: the topmost says where the
     request really came from (RFC 3261 section 18.2.1, RFC 3581 section 4).
     """
-    found = [header for header in headers if header[0] == "via"]
-    if via.host.strip("[]") == source.host and via.parameter("rport") is None:
-        return tuple(found)
-    _, *rest = split_commas(found[0].value)
-    found[0] = Header.make("Via", ", ".join([_with_source(via, source), *rest]))
-    return tuple(found)
+    found = headers.fields("via")
+    asks = via.parameter("rport") is not None
+    if not asks and via.host.strip("[]") == source.host:
+        return found
+    text = found[0][1]
+    if asks and "," not in text and text.endswith(";rport") and "received" not in text:
+        made = f"{text}={source.port};received={source.host}"
+    else:
+        made = ", ".join([_with_source(via, source), *split_commas(text)[1:]])
+    return (make_header("Via", made), *found[1:])
 
 
 def _with_source(via: Via, source: Hop) -> str:
@@ -64,12 +67,20 @@ def _with_source(via: Via, source: Hop) -> str:
     return f"SIP/2.0/{via.transport} {via.host}{port};" + ";".join(kept)
 
 
-def own_via(identity: Identity, side: Side, branch: str, transport: str = "UDP") -> str:
+def own_via(identity: Identity, side: Side, branch: str, transport: str = "UDP") -> Header:
     """
     Our Via toward ``side``; with rport, for we may be behind a router too.
     """
-    hop = identity.facing(side)
-    return f"SIP/2.0/{transport} {hop};branch={branch};rport"
+    value = f"SIP/2.0/{transport} {identity.sent_by[side]};branch={branch};rport"
+    return ("via", value, f"Via: {value}")
+
+
+def own_record_route(identity: Identity, side: Side) -> Header:
+    """
+    Our Record-Route toward ``side``.
+    """
+    value = identity.routes[side]
+    return ("record-route", value, f"Record-Route: {value}")
 
 
 class Masquerade:
@@ -87,7 +98,7 @@ class Masquerade:
 
     def outgoing(
         self,
-        editor: HeadersEditor,
+        changes: dict[str, tuple[Header, ...]],
         headers: Headers,
         phone: Phone,
         identity: Identity,
@@ -95,7 +106,7 @@ class Masquerade:
         only_local: bool = False,
     ) -> None:
         """
-        Mask what a phone's message says about where it is.
+        Mask what a phone's message says about where it is, in ``changes``.
 
         :param only_local: leave Contacts alone that point elsewhere, as those
             of a redirection do.
@@ -105,9 +116,9 @@ class Masquerade:
         if contacts and contacts != ["*"]:
             masked = [self._mask(text, phone, identity, now, only_local) for text in contacts]
             if masked != contacts:
-                editor.set("Contact", *masked)
+                changes["contact"] = tuple([make_header("Contact", text) for text in masked])
         if self._ua_string:
-            editor.set("User-Agent", self._ua_string)
+            changes["user-agent"] = (make_header("User-Agent", self._ua_string),)
 
     def _mask(
         self, text: str, phone: Phone, identity: Identity, now: float, only_local: bool
@@ -138,25 +149,30 @@ class Masquerade:
         yield from self._locations.by_hop(phone.hop)
 
 
-def swap_record_routes(
-    editor: HeadersEditor,
+def swapped_record_routes(
     headers: Headers,
     identity: Identity,
     sent_to: Side,
     going_to: Side,
-    hidden: Iterable[Header] = (),
-) -> None:
+    hidden: Sequence[Header] = (),
+) -> tuple[Header, ...]:
     """
     In a response, the Record-Route we gave the one side becomes the one for
     the other (RFC 3261 section 16.7 step 8); what was hidden comes back.
     """
+    ours = identity.routes[sent_to]
+    mine = own_record_route(identity, going_to)
+    kept = headers.fields("record-route")
+    if len(kept) == 1 and kept[0][1] == ours:
+        return (mine, *hidden)
     values = headers.values("record-route")
-    ours = own_route(identity, sent_to)
-    mine = own_route(identity, going_to)
-    restored = [header.value for header in hidden]
-    told = [mine if _is_ours(value, ours, identity) else value for value in values]
-    if told + restored != values:
-        editor.set("Record-Route", *told, *restored)
+    if not any(_is_ours(value, ours, identity) for value in values):
+        return (*kept, *hidden)
+    told = [
+        mine if _is_ours(value, ours, identity) else make_header("Record-Route", value)
+        for value in values
+    ]
+    return (*told, *hidden)
 
 
 def _is_ours(value: str, ours: str, identity: Identity) -> bool:

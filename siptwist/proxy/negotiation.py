@@ -6,7 +6,7 @@ told of them, and when a call's media begins, changes and ends.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from siptwist.errors import MalformedSDP
 from siptwist.media.stream import CallKey, Party
@@ -177,7 +177,7 @@ class Negotiation:
         """
         if place is None:
             return passage
-        return replace(passage, key=place[0], party=place[1], offers=offers)
+        return passage._replace(key=place[0], party=place[1], offers=offers)
 
 
 __all__ = ["Consequence", "MalformedSDP", "Negotiation", "Outcome"]

@@ -5,7 +5,7 @@ Carries a request to one target, and its responses back (RFC 3261 sections
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.decision import Forward, Target
@@ -16,20 +16,19 @@ from siptwist.proxy.masquerade import (
     Masquerade,
     Phone,
     arrived_vias,
+    own_record_route,
     own_via,
-    swap_record_routes,
+    swapped_record_routes,
 )
 from siptwist.proxy.registration import Attempt, Completion, complete, mask_request
-from siptwist.proxy.routing import own_route
 from siptwist.proxy.ticket import Ticket
-from siptwist.proxy.validation import max_forwards_of
+from siptwist.proxy.validation import one_hop_less
 from siptwist.sip.headers import Header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, to_of
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(NamedTuple):
     """
     What must be known of a forwarded request until its last response.
 
@@ -80,7 +79,7 @@ class Passages:
         headers, attempt = mask_request(
             ticket, identity, self._locations, self._key, self._default_expires
         )
-        return ticket.with_request(replace(ticket.request, headers=headers)), attempt
+        return ticket.with_request(ticket.request._replace(headers=headers)), attempt
 
     def prepare(
         self,
@@ -103,22 +102,20 @@ class Passages:
         if hides and ticket.method == "REGISTER":
             ticket, attempt = self.attempt(ticket, identity)
         headers = ticket.request.headers
-        editor = headers.edit()
+        changes = {
+            "via": (own_via(identity, side, branch), *(() if hides else vias)),
+            "max-forwards": one_hop_less(ticket),
+        }
         hidden: tuple[Header, ...] = ()
         if hides:
             if attempt is None:
                 phone = Phone(ticket.from_.aor, ticket.source, ticket.side)
-                self._masquerade.outgoing(editor, headers, phone, identity, ticket.now)
-            hidden = tuple(header for header in headers if header.key == "record-route")
-            editor.remove("record-route")
-            editor.set("Via", own_via(identity, side, branch))
-        else:
-            editor.restore(vias)
-            editor.push("Via", own_via(identity, side, branch))
+                self._masquerade.outgoing(changes, headers, phone, identity, ticket.now)
+            hidden = headers.fields("record-route")
         if ticket.method in RECORD_ROUTED:
-            editor.push("Record-Route", own_route(identity, side))
-        editor.set("Max-Forwards", str(max_forwards_of(ticket) - 1))
-        request = Request(ticket.method, target.uri, editor.finish(), ticket.request.body)
+            kept = () if hides else headers.fields("record-route")
+            changes["record-route"] = (own_record_route(identity, side), *kept)
+        request = Request(ticket.method, target.uri, headers.replaced(changes), ticket.request.body)
         passage = Passage(
             forward.ticket,
             target,
@@ -137,20 +134,19 @@ class Passages:
         The response as the one who asked shall receive it.
         """
         headers = response.headers
-        editor = headers.edit()
-        editor.restore(passage.vias)
+        changes: dict[str, tuple[Header, ...]] = {"via": passage.vias}
         ticket = passage.ticket
         if "record-route" in headers:
-            swap_record_routes(
-                editor, headers, identity, passage.side, ticket.side, passage.record_routes
+            changes["record-route"] = swapped_record_routes(
+                headers, identity, passage.side, ticket.side, passage.record_routes
             )
         if passage.to_phone and not passage.from_phone:
             phone = Phone(to_of(response).aor, passage.hop, passage.side, passage.target.mask)
             is_redirect = response.status >= 300
             self._masquerade.outgoing(
-                editor, headers, phone, identity, ticket.now, only_local=is_redirect
+                changes, headers, phone, identity, ticket.now, only_local=is_redirect
             )
-        return replace(response, headers=editor.finish())
+        return response._replace(headers=headers.replaced(changes))
 
     def complete(
         self, passage: Passage, response: Response, identity: Identity, now: float

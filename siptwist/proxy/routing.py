@@ -5,21 +5,16 @@ Where a request goes (RFC 3261 sections 16.4 to 16.6).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 from siptwist.errors import MalformedHeader, MalformedURI
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.fields import NameAddr
-from siptwist.sip.hop import Side
+from siptwist.sip.headers import make_header
+from siptwist.sip.message import Request
 from siptwist.sip.uri import SIPURI
-
-
-def own_route(identity: Identity, side: Side) -> str:
-    """
-    The Record-Route value by which ``side`` reaches us in a dialog.
-    """
-    return f"<{identity.uri(side, parameters=';lr')}>"
 
 
 def take_own_routes(ticket: Ticket, identity: Identity) -> Ticket:
@@ -33,15 +28,16 @@ def take_own_routes(ticket: Ticket, identity: Identity) -> Ticket:
     if "route" not in headers:
         return ticket
     routes = headers.values("route")
+    count = len(routes)
     uri = ticket.request.uri
     if _is_own_record_route(ticket.uri, identity):
         uri = NameAddr.parse(routes.pop(), "Route").uri_text
     while routes and _is_own(routes[0], identity):
         routes.pop(0)
-    editor = headers.edit()
-    if len(routes) != len(headers.values("route")):
-        editor.set("Route", *routes)
-    return ticket.with_request(replace(ticket.request, uri=uri, headers=editor.finish()))
+    if len(routes) == count:
+        return ticket
+    headers = headers.replaced({"route": [make_header("Route", route) for route in routes]})
+    return ticket.with_request(Request(ticket.method, uri, headers, ticket.request.body))
 
 
 def _is_own_record_route(uri: SIPURI | None, identity: Identity) -> bool:
@@ -50,6 +46,7 @@ def _is_own_record_route(uri: SIPURI | None, identity: Identity) -> bool:
     return identity.is_own(uri)
 
 
+@lru_cache(maxsize=4096)
 def _is_own(route: str, identity: Identity) -> bool:
     value = NameAddr.parse(route, "Route")
     try:
@@ -92,10 +89,10 @@ def outward(ticket: Ticket, proxies: OutboundProxies) -> tuple[Ticket, str]:
         if first.uri.parameter("lr") is None:
             return _strictly(ticket, routes), first.uri_text
         return ticket, first.uri_text
-    from_host = ticket.from_.uri.host if ticket.from_.is_sip else ""
-    hop = proxies.next_hop(from_host)
-    if hop:
-        return ticket, hop
+    if proxies.default or proxies.by_domain:
+        hop = proxies.next_hop(ticket.from_.uri.host if ticket.from_.is_sip else "")
+        if hop:
+            return ticket, hop
     return ticket, ticket.request.uri if ticket.uri is not None else ""
 
 
@@ -107,7 +104,7 @@ def _strictly(ticket: Ticket, routes: list[str]) -> Ticket:
     editor = ticket.request.headers.edit()
     editor.set("Route", *routes[1:], f"<{ticket.request.uri}>")
     uri = NameAddr.parse(routes[0], "Route").uri_text
-    return ticket.with_request(replace(ticket.request, uri=uri, headers=editor.finish()))
+    return ticket.with_request(ticket.request._replace(uri=uri, headers=editor.finish()))
 
 
 def host_and_port(uri_text: str) -> tuple[str, int | None, str | None]:

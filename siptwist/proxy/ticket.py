@@ -4,7 +4,7 @@ A request on its way through the proxy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from siptwist.errors import MalformedURI
 from siptwist.sip.fields import CSeq, NameAddr, Via
@@ -13,8 +13,7 @@ from siptwist.sip.message import Request, call_id_of, cseq_of, from_of, to_of, v
 from siptwist.sip.uri import SIPURI
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """
     A request, where it came from, and what everybody asks of it.
 
@@ -53,7 +52,7 @@ class Ticket:
         The same way, with another Request-URI, other Routes or another body.
         """
         uri = self.uri if request.uri == self.request.uri else _sip_uri(request.uri)
-        return replace(self, request=request, uri=uri)
+        return self._replace(request=request, uri=uri)
 
     @property
     def method(self) -> str:

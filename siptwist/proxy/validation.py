@@ -8,6 +8,7 @@ from siptwist.errors import MalformedHeader
 from siptwist.proxy.decision import Reply
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.fields import option_tags, parse_number
+from siptwist.sip.headers import Header, make_header
 from siptwist.sip.uri import scheme_of
 
 # What our own OPTIONS answer says (RFC 3261 section 11.2).
@@ -22,7 +23,6 @@ CAPABILITIES = (
     ("Supported", "path"),
 )
 DEFAULT_MAX_FORWARDS = 70
-_SCHEMES = frozenset({"sip", "sips", "tel"})
 
 
 def options_reply() -> Reply:
@@ -39,15 +39,28 @@ def max_forwards_of(ticket: Ticket) -> int:
     return parse_number(text, "Max-Forwards", 255)
 
 
+# What becomes of each Max-Forwards (RFC 3261 section 16.6 step 3).
+_LESS = {str(hops): (make_header("Max-Forwards", str(hops - 1)),) for hops in range(1, 256)}
+
+
+def one_hop_less(ticket: Ticket) -> tuple[Header, ...]:
+    """
+    The Max-Forwards that a validated request goes out with.
+    """
+    return _LESS[str(max_forwards_of(ticket))]
+
+
 def validate(ticket: Ticket) -> Reply | None:
     """
     The answer to a request that must not be forwarded, or ``None``.
     """
-    if scheme_of(ticket.request.uri) not in _SCHEMES:
-        return Reply(416, why="scheme")
-    if ticket.uri is None and not ticket.request.uri.lower().startswith("tel:"):
-        return Reply(400, "Malformed Request-URI", why="Request-URI")
-    if ticket.uri is not None and ticket.uri.headers:
+    if ticket.uri is None:
+        scheme = scheme_of(ticket.request.uri)
+        if scheme in ("sip", "sips"):
+            return Reply(400, "Malformed Request-URI", why="Request-URI")
+        if scheme != "tel":
+            return Reply(416, why="scheme")
+    elif ticket.uri.headers:
         return Reply(400, "Headers in Request-URI", why="Request-URI")
     try:
         hops = max_forwards_of(ticket)
@@ -62,6 +75,8 @@ def _extensions(ticket: Ticket) -> Reply | None:
     """
     We understand none of the extensions that a proxy can be required to.
     """
+    if "proxy-require" not in ticket.request.headers:
+        return None
     unknown = option_tags(ticket.request.headers.values("proxy-require"))
     if not unknown or ticket.method in ("ACK", "CANCEL"):
         return None

@@ -122,7 +122,7 @@ class Forwarding:
         self._locations = locations
         self._peers = peers
         self._transactions = transactions
-        self._sender = sender
+        self.sender = sender
         self._media = media
         self._resolver = resolver
 
@@ -200,6 +200,9 @@ class Forwarding:
             return
         host, port, _ = host_and_port(target.next_hop)
         found = self._resolver.resolve(host, port, "UDP")
+        if not isinstance(found, Deferred):
+            self._approach(context, branch, target, found)
+            return
         when(
             found,
             lambda hops: self._guard(context, branch, self._approach, target, hops),
@@ -214,11 +217,12 @@ class Forwarding:
                 self._recognize(context, host_and_port(target.next_hop)[0])
                 return
             side = self._core.direction.side_of(hops[0], identity)
-        if context.is_anchored:
+        anchored = None if context.is_anchored else self._anchor(context, side)
+        if not isinstance(anchored, Deferred):
             self._transmit(context, branch, target, hops, side)
             return
         when(
-            self._anchor(context, side),
+            anchored,
             lambda _: self._guard(context, branch, self._transmit, target, hops, side),
             self._fail(context, branch),
         )
@@ -249,7 +253,7 @@ class Forwarding:
 
         def write(granted: Any) -> None:
             request = anchor_request(ticket.request, description, granted)
-            context.forward = replace(context.forward, ticket=ticket.with_request(request))
+            context.forward = context.forward._replace(ticket=ticket.with_request(request))
 
         granted = self._describe(description)
         if isinstance(granted, Deferred):
@@ -281,7 +285,7 @@ class Forwarding:
         if side is Side.OUTSIDE:
             self._peers.note(hops[0])
         if context.transaction is None:
-            self._sender.send(bytes(request), hops[0], side)
+            self.sender.send(bytes(request), hops[0], side)
             return
         context.passages[branch] = passage
         self._transactions.send(request, branch, hops[0], side, (context, hops[1:]))
@@ -350,7 +354,7 @@ class Forwarding:
         if completion is None:
             self._receive(context, transaction.branch, response)
             return
-        told = replace(response, headers=completion.headers)
+        told = response._replace(headers=completion.headers)
         if not (completion.changed or completion.removed):
             self._receive(context, transaction.branch, told)
             return
@@ -382,9 +386,9 @@ class Forwarding:
         ticket = context.forward.ticket
         if passage is None:
             self._end_refused(context, response)
-            editor = response.headers.edit()
-            editor.restore(arrived_vias(ticket.request.headers, ticket.via, ticket.source))
-            self._transactions.respond(transaction, replace(response, headers=editor.finish()))
+            vias = arrived_vias(ticket.request.headers, ticket.via, ticket.source)
+            headers = response.headers.replaced({"via": vias})
+            self._transactions.respond(transaction, response._replace(headers=headers))
             return
         try:
             answer = self._passages.answer(passage, response, self._core.identity)

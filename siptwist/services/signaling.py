@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -56,9 +55,9 @@ class SignalingService(Service):
         self.core = core
         self._locations = locations
         self._store = store
-        self._sender = sender
+        self.sender = sender
         self._transactions = transactions
-        self._forwarding = forwarding
+        self.forwarding = forwarding
         self.complaints = Complaints()
         transactions.user = self
         forwarding.above = self
@@ -114,7 +113,7 @@ class SignalingService(Service):
         if request.method == "ACK" or "via" not in request.headers:
             return
         response = self._response(request, source, error.status, error.reason)
-        self._sender.send(bytes(response), source, side)
+        self.sender.send(bytes(response), source, side)
 
     # From the transactions
 
@@ -133,19 +132,19 @@ class SignalingService(Service):
         self.reply(transaction, ticket, Reply(200, why="INVITE cancelled"))
         context = invite.user
         if isinstance(context, Context):
-            self._forwarding.cancel(context)
+            self.forwarding.cancel(context)
 
     def ack_arrived(self, request: Request, source: Hop, side: Side) -> None:
         ticket = Ticket.make(request, source, side, self._reactor.seconds())
         decision = self._decide(ticket)
         if isinstance(decision, Forward):
-            self._forwarding.start(Context(None, decision))
+            self.forwarding.start(Context(None, decision))
 
     def response_arrived(self, transaction: ClientTransaction, response: Response) -> None:
-        self._forwarding.response_arrived(transaction, response)
+        self.forwarding.response_arrived(transaction, response)
 
     def timed_out(self, transaction: ClientTransaction) -> None:
-        self._forwarding.timed_out(transaction)
+        self.forwarding.timed_out(transaction)
 
     # Decisions
 
@@ -170,7 +169,7 @@ class SignalingService(Service):
             transaction.user = context
             if ticket.method == "INVITE" and not transaction.status:
                 self._answer(transaction, ticket, Reply(100))
-            self._forwarding.start(context)
+            self.forwarding.start(context)
 
     def reply(self, transaction: ServerTransaction, ticket: Ticket, reply: Reply) -> None:
         if not (reply.changed or reply.removed):
@@ -230,14 +229,11 @@ class SignalingService(Service):
         request came from.
         """
         tag = "" if status == 100 else os.urandom(5).hex()
-        response = make_response(request, status, reason, tag)
-        editor = response.headers.edit()
+        response = make_response(request, status, reason, tag, (SERVER, *headers))
         try:
             via = Via.parse(split_commas(request.headers.get("via") or "")[0])
-            editor.restore(arrived_vias(request.headers, via, source))
         except MalformedMessage:
             # The very reason for this answer; it goes to where it came from.
-            pass
-        for name, value in (SERVER, *headers):
-            editor.append(name, value)
-        return replace(response, headers=editor.finish())
+            return response
+        vias = arrived_vias(request.headers, via, source)
+        return response._replace(headers=response.headers.replaced({"via": vias}))

@@ -14,7 +14,7 @@ from siptwist.errors import SIPError
 from siptwist.interfaces import IMessageSender
 from siptwist.logs import logger
 from siptwist.sip.fields import CSeq
-from siptwist.sip.headers import Header, Headers
+from siptwist.sip.headers import Header, Headers, make_header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, cseq_of, via_of
 from siptwist.sip.timers import TimerWheel
@@ -76,7 +76,7 @@ class TransactionService(Service):
 
     def __init__(self, reactor: IReactorTime, sender: IMessageSender, limit: int = 100_000) -> None:
         self._reactor = reactor
-        self._sender = sender
+        self.sender = sender
         self._limit = limit
         self._servers: dict[Key, ServerTransaction] = {}
         self._clients: dict[Key, ClientTransaction] = {}
@@ -113,7 +113,7 @@ class TransactionService(Service):
             return
         if known is not None:
             if known.last:
-                self._sender.send(known.last, known.source, known.side)
+                self.sender.send(known.last, known.source, known.side)
             return
         if len(self._servers) >= self._limit:
             raise SIPError("Too many transactions", 503)
@@ -135,7 +135,7 @@ class TransactionService(Service):
         was_final = transaction.is_final
         if not transaction.respond(response.status, data, self._reactor.seconds()):
             return False
-        self._sender.send(data, transaction.source, transaction.side)
+        self.sender.send(data, transaction.source, transaction.side)
         if transaction.is_final and not was_final:
             self._watch(transaction)
         return True
@@ -166,15 +166,15 @@ class TransactionService(Service):
                 self._send_cancel(transaction)
             self.user.response_arrived(transaction, response)
         elif transaction.ack and response.status >= 300:
-            self._sender.send(transaction.ack, transaction.hop, transaction.side)
+            self.sender.send(transaction.ack, transaction.hop, transaction.side)
         return True
 
     def _complete(self, transaction: ClientTransaction, response: Response) -> None:
         request, transaction.request = transaction.request, None
         if request is not None and transaction.is_invite and response.status >= 300:
-            to = next(header for header in response.headers if header.key == "to")
+            to = next(header for header in response.headers if header[0] == "to")
             transaction.ack = bytes(_derived(request, "ACK", to))
-            self._sender.send(transaction.ack, transaction.hop, transaction.side)
+            self.sender.send(transaction.ack, transaction.hop, transaction.side)
 
     def send(
         self, request: Request, branch: str, hop: Hop, side: Side, user: object
@@ -186,7 +186,7 @@ class TransactionService(Service):
         transaction.user = user
         self._clients[transaction.key] = transaction
         self._watch(transaction)
-        self._sender.send(bytes(request), hop, side)
+        self.sender.send(bytes(request), hop, side)
         return transaction
 
     def cancel(self, branch: str) -> None:
@@ -247,9 +247,9 @@ class TransactionService(Service):
 
     def _resend(self, transaction: ServerTransaction | ClientTransaction) -> None:
         if isinstance(transaction, ServerTransaction):
-            self._sender.send(transaction.last, transaction.source, transaction.side)
+            self.sender.send(transaction.last, transaction.source, transaction.side)
         elif transaction.request is not None:
-            self._sender.send(bytes(transaction.request), transaction.hop, transaction.side)
+            self.sender.send(bytes(transaction.request), transaction.hop, transaction.side)
 
 
 _DERIVED = frozenset({"from", "to", "call-id", "route"})
@@ -260,16 +260,16 @@ def _derived(request: Request, method: str, to: Header | None) -> Request:
     The ACK for a refusal (RFC 3261 section 17.1.1.3) or the CANCEL (section
     9.1) of a request of ours.
     """
-    kept = [header for header in request.headers if header.key in _DERIVED]
+    kept = [header for header in request.headers if header[0] in _DERIVED]
     if to is not None:
-        kept = [to if header.key == "to" else header for header in kept]
-    via = next(header for header in request.headers if header.key == "via")
+        kept = [to if header[0] == "to" else header for header in kept]
+    via = next(header for header in request.headers if header[0] == "via")
     number = cseq_of(request).number
     made = [
         via,
-        Header.make("Max-Forwards", "70"),
+        make_header("Max-Forwards", "70"),
         *kept,
-        Header.make("CSeq", str(CSeq(number, method))),
-        Header.make("Content-Length", "0"),
+        make_header("CSeq", str(CSeq(number, method))),
+        make_header("Content-Length", "0"),
     ]
     return Request(method, request.uri, Headers(made))

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from siptwist.errors import MalformedHeader, MalformedURI
 from siptwist.sip.grammar import (
@@ -42,8 +41,7 @@ _DIGITS = re.compile(r"[0-9]+")
 MAGIC_COOKIE = "z9hG4bK"
 
 
-@dataclass(frozen=True, slots=True)
-class NameAddr:
+class NameAddr(NamedTuple):
     """
     The value of From, To, Contact, Route and their kin.
 
@@ -92,7 +90,7 @@ class NameAddr:
         return self.uri.aor if self.is_sip else self.uri_text
 
     def with_uri(self, uri: str) -> NameAddr:
-        return replace(self, uri_text=uri)
+        return self._replace(uri_text=uri)
 
     def __str__(self) -> str:
         space = " " if self.display and not self.display.endswith((" ", "\t")) else ""
@@ -127,8 +125,7 @@ def _is_good_uri(text: str) -> bool:
 _name_addr = lru_cache(maxsize=4096)(_name_addr_uncached)
 
 
-@dataclass(frozen=True, slots=True)
-class CSeq:
+class CSeq(NamedTuple):
     """
     The order of a request within its dialog (RFC 3261 section 20.16).
     """
@@ -155,8 +152,7 @@ def _cseq(text: str) -> CSeq | None:
     return CSeq(int(match[1]), match[2])
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+class Via(NamedTuple):
     """
     One hop a request took (RFC 3261 section 20.42, RFC 3581).
     """

@@ -4,10 +4,11 @@ Header fields as received: name, value and order survive.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from siptwist.errors import MalformedHeader
 from siptwist.sip.grammar import is_token, split_commas, unfold
 
 # RFC 3261 section 7.3.3 and the IANA registry of SIP compact forms.
@@ -33,30 +34,28 @@ COMPACT = {
     "x": "session-expires",
     "y": "identity",
 }
+_LINE_END = re.compile(r"\r\n(?![ \t])")
+# Spellings of names seen lately, so that they need no work; never one that is
+# not a token.
 _KEYS: dict[str, str] = {}
 _KEYS_LIMIT = 1024
 
 
-class Header(NamedTuple):
+# One header field: its name in lower case and long form, its value unfolded and
+# stripped, and the field as it goes out.  A bare tuple: a message has fifteen of
+# them, and a class would double the time that reading it takes.
+Header = tuple[str, str, str]
+
+
+def make_header(name: str, value: str) -> Header:
     """
-    One header field: ``key`` is its name in lower case and long form,
-    ``value`` is unfolded and stripped, ``raw`` is the field as it goes out.
+    A field of ours.
+
+    :raises MalformedHeader: if the value would start another field.
     """
-
-    key: str
-    value: str
-    raw: str
-
-    @classmethod
-    def make(cls, name: str, value: str) -> Header:
-        """
-        A field of ours.
-
-        :raises ValueError: if the value would start another field.
-        """
-        if "\r" in value or "\n" in value or "\0" in value:
-            raise ValueError(f"line break in {name}")
-        return cls(key_of(name), value, f"{name}: {value}")
+    if "\r" in value or "\n" in value or "\0" in value:
+        raise MalformedHeader(name, value)
+    return (key_of(name), value, f"{name}: {value}")
 
 
 def key_of(name: str) -> str:
@@ -67,9 +66,16 @@ def key_of(name: str) -> str:
     if key is None:
         key = name.rstrip(" \t").lower()
         key = COMPACT.get(key, key)
-        if len(_KEYS) < _KEYS_LIMIT and len(name) <= 40:
+        if len(_KEYS) < _KEYS_LIMIT and len(name) <= 40 and is_token(key):
             _KEYS[name] = key
     return key
+
+
+def _parse_field(line: str) -> Header:
+    name, colon, value = line.partition(":")
+    if not colon or not is_token(name.rstrip(" \t")):
+        raise ValueError(line)
+    return (key_of(name), unfold(value).strip(" \t"), line)
 
 
 class Headers:
@@ -79,32 +85,29 @@ class Headers:
 
     __slots__ = ("_first", "_items")
 
-    def __init__(self, items: Iterable[Header] = ()) -> None:
-        self._items = tuple(items)
-        self._first = {header[0]: header for header in reversed(self._items)}
+    def __init__(self, items: Sequence[Header] = ()) -> None:
+        self._items = items
+        self._first = {header[0]: header for header in reversed(items)}
 
     @classmethod
-    def parse(cls, lines: Iterable[str]) -> Headers:
+    def parse(cls, text: str) -> Headers:
         """
-        Read fields, each without its last CRLF, folds kept inside.
+        Read all fields of a message, separated by CRLF.
 
         :raises ValueError: for a line that is not a field.
         """
-        items = []
-        new, known, header = tuple.__new__, _KEYS, Header
-        for line in lines:
-            name, colon, value = line.partition(":")
-            key = known.get(name)
-            if key is None or not colon:
-                if not line:
-                    continue
-                if not colon or not is_token(name.rstrip(" \t")):
-                    raise ValueError(line)
-                key = key_of(name)
-            if "\n" in value:
-                value = unfold(value)
-            items.append(new(header, (key, value.strip(" \t"), line)))
-        return cls(items)
+        if "\r\n " not in text and "\r\n\t" not in text:
+            try:
+                known = _KEYS
+                return cls(
+                    [
+                        (known[(parts := line.partition(":"))[0]], parts[2].strip(" \t"), line)
+                        for line in text.split("\r\n")
+                    ]
+                )
+            except KeyError:
+                pass
+        return cls([_parse_field(line) for line in _LINE_END.split(text) if line])
 
     @property
     def repeated(self) -> set[str]:
@@ -148,6 +151,14 @@ class Headers:
             return []
         return [header[1] for header in self._items if header[0] == key]
 
+    def fields(self, key: str) -> tuple[Header, ...]:
+        """
+        Every field of this key, as it is.
+        """
+        if key not in self._first:
+            return ()
+        return tuple([header for header in self._items if header[0] == key])
+
     def values(self, key: str) -> list[str]:
         """
         Every value of this key, split at commas (RFC 3261 section 7.3.1).
@@ -155,6 +166,26 @@ class Headers:
         if key not in self._first:
             return []
         return [value for line in self.lines(key) for value in split_commas(line) if value]
+
+    def replaced(self, changes: Mapping[str, Sequence[Header]]) -> Headers:
+        """
+        The same fields, but all of each key in ``changes`` replaced by those
+        given, where the first one stood; first of all where there was none.
+        """
+        items: list[Header] = []
+        first = self._first
+        for key, made in changes.items():
+            if key not in first:
+                items.extend(made)
+        placed: set[str] = set()
+        for header in self._items:
+            key = header[0]
+            if key not in changes:
+                items.append(header)
+            elif key not in placed:
+                placed.add(key)
+                items.extend(changes[key])
+        return Headers(items)
 
     def edit(self) -> HeadersEditor:
         return HeadersEditor(list(self._items))
@@ -180,17 +211,17 @@ class HeadersEditor:
         """
         Put a field before the first one of its key, or first of all.
         """
-        header = Header.make(name, value)
-        self._items.insert(self._index(header.key) or 0, header)
+        header = make_header(name, value)
+        self._items.insert(self._index(header[0]) or 0, header)
 
     def append(self, name: str, value: str) -> None:
-        self._items.append(Header.make(name, value))
+        self._items.append(make_header(name, value))
 
     def set(self, name: str, *values: str) -> None:
         """
         Replace all fields of this key by these, where the first one stood.
         """
-        made = [Header.make(name, value) for value in values]
+        made = [make_header(name, value) for value in values]
         key = key_of(name)
         index = self._index(key)
         if index is None:
@@ -206,8 +237,8 @@ class HeadersEditor:
         kept = list(headers)
         if not kept:
             return
-        index = self._index(kept[0].key) or 0
-        self.remove(kept[0].key)
+        index = self._index(kept[0][0]) or 0
+        self.remove(kept[0][0])
         self._items[index:index] = kept
 
     def remove(self, key: str) -> None:
@@ -221,10 +252,10 @@ class HeadersEditor:
         if index is None:
             return None
         header = self._items[index]
-        first, *rest = split_commas(header.value)
+        first, *rest = split_commas(header[1])
         if rest:
-            name = header.raw.partition(":")[0].rstrip(" \t")
-            self._items[index] = Header.make(name, ", ".join(rest))
+            name = header[2].partition(":")[0].rstrip(" \t")
+            self._items[index] = make_header(name, ", ".join(rest))
         else:
             del self._items[index]
         return first

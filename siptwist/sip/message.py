@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from siptwist.errors import MalformedMessage
 from siptwist.sip.fields import CSeq, NameAddr, Via
 from siptwist.sip.grammar import TOKEN, split_commas
-from siptwist.sip.headers import Header, Headers
+from siptwist.sip.headers import Header, Headers, make_header
 from siptwist.sip.status import reason_of
 from siptwist.sip.uri import is_uri
 
@@ -26,7 +26,6 @@ MAX_BODY = 65535
 _REQUEST_LINE = re.compile(rf"({TOKEN}) ([^ \t\r\n]+) SIP/([0-9]+\.[0-9]+)", re.IGNORECASE)
 # Status-Line = SIP-Version SP Status-Code SP Reason-Phrase
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: ([^\r\n]*))?", re.IGNORECASE)
-_LINE_END = re.compile(r"\r\n(?![ \t])")
 _SINGLE = frozenset(("call-id", "cseq", "from", "to", "max-forwards", "content-length"))
 _MANDATORY = (
     ("via", "Via"),
@@ -37,8 +36,7 @@ _MANDATORY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """
     A request: ``uri`` is the Request-URI as text.
     """
@@ -56,8 +54,7 @@ class Request:
         return _to_bytes(self.start_line, self.headers, self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """
     A response with its status code.
     """
@@ -86,17 +83,16 @@ def _to_bytes(start_line: str, headers: Headers, body: bytes) -> bytes:
 
 
 def with_body(message: Request, body: bytes) -> Request:
-    return replace(message, headers=_resized(message.headers, body), body=body)
+    return message._replace(headers=_resized(message.headers, body), body=body)
 
 
 def response_with_body(message: Response, body: bytes) -> Response:
-    return replace(message, headers=_resized(message.headers, body), body=body)
+    return message._replace(headers=_resized(message.headers, body), body=body)
 
 
 def _resized(headers: Headers, body: bytes) -> Headers:
-    editor = headers.edit()
-    editor.set("Content-Length", str(len(body)))
-    return editor.finish()
+    length = make_header("Content-Length", str(len(body)))
+    return headers.replaced({"content-length": (length,)})
 
 
 def via_of(message: Message) -> Via:
@@ -187,19 +183,16 @@ def cseq_of_headers(headers: Headers) -> CSeq:
 
 
 def _parse_headers(text: str) -> Headers:
-    if "\r\n " in text or "\r\n\t" in text:
-        lines = _LINE_END.split(text)
-    else:
-        lines = text.split("\r\n")
-    if len(lines) > MAX_HEADERS:
+    count = text.count("\r\n")
+    if count >= MAX_HEADERS:
         raise MalformedMessage("Too many headers")
-    if text.count("\n") != text.count("\r\n") or text.count("\r") != text.count("\r\n"):
+    if text.count("\n") != count or text.count("\r") != count:
         raise MalformedMessage("Stray line break")
     try:
-        headers = Headers.parse(lines)
+        headers = Headers.parse(text)
     except ValueError:
         raise MalformedMessage("Malformed header line") from None
-    if len(text) > MAX_LINE and any(len(line) > MAX_LINE for line in lines):
+    if len(text) > MAX_LINE and any(len(header[2]) > MAX_LINE for header in headers):
         raise MalformedMessage("Header too long")
     return headers
 
@@ -247,19 +240,19 @@ def make_response(
     kept = [header for header in request.headers if header[0] in _ECHOED]
     if to_tag:
         kept = [_tagged(header, to_tag) if header[0] == "to" else header for header in kept]
-    kept.extend([Header.make(name, value) for name, value in headers])
+    kept.extend([make_header(name, value) for name, value in headers])
     kept.append(_EMPTY)
     return Response(status, reason or reason_of(status), Headers(kept))
 
 
 def _tagged(to: Header, tag: str) -> Header:
     try:
-        if NameAddr.parse(to.value, "To").tag is not None:
+        if NameAddr.parse(to[1], "To").tag is not None:
             return to
     except MalformedMessage:
         return to
-    return Header.make("To", f"{to.value};tag={tag}")
+    return make_header("To", f"{to[1]};tag={tag}")
 
 
 _ECHOED = frozenset(("via", "from", "to", "call-id", "cseq"))
-_EMPTY = Header.make("Content-Length", "0")
+_EMPTY = make_header("Content-Length", "0")

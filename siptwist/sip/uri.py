@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from siptwist.errors import MalformedURI
@@ -56,8 +56,7 @@ def _split_parameters(text: str) -> Mapping[str, str]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class SIPURI:
+class SIPURI(NamedTuple):
     """
     A parsed SIP or SIPS URI.
 
@@ -114,7 +113,7 @@ class SIPURI:
         return f"sip:{user}{self.host.lower()}{port}"
 
     def without_headers(self) -> SIPURI:
-        return replace(self, headers="") if self.headers else self
+        return self._replace(headers="") if self.headers else self
 
     def __str__(self) -> str:
         user = ""

@@ -14,7 +14,7 @@ from siptwist.proxy.location import Locations
 from siptwist.proxy.registrar import Registrar
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.fields import NameAddr
-from siptwist.sip.headers import Header
+from siptwist.sip.headers import make_header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, parse
 from tests.proxy.registering import IDENTITY, KEY, NOW, PHONE, apply, make_binding, register, values
@@ -106,7 +106,7 @@ class BindingTests(RegistrarTestCase):
         What the answer says can be printed into a message.
         """
         for name, value in self.answer(register(CONTACT)).headers:
-            Header.make(name, value)
+            make_header(name, value)
 
     def test_query(self) -> None:
         """
@@ -579,7 +579,7 @@ class MutationTests(RegistrarTestCase):
                 continue
             reply = self.answer(ticket)
             for name, value in reply.headers:
-                Header.make(name, value)
+                make_header(name, value)
                 if name == "Contact":
                     NameAddr.parse(value)
             answered += reply.status == 200
