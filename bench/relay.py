@@ -218,7 +218,9 @@ def cpu(pid: int) -> float:
 def measure(calls: int, seconds: float) -> dict[str, float]:
     sender = Sender(calls)
     with subprocess.Popen(
-        [sys.executable, str(Path(__file__).resolve()), "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, str(Path(__file__).resolve()), "--serve"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as relay:
         assert relay.stdin is not None and relay.stdout is not None
         ports = [one.getsockname()[1] for one in sender.sockets]

@@ -18,10 +18,10 @@ from twisted.internet import address
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorFDSet, IReadDescriptor
 from twisted.internet.protocol import DatagramProtocol
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from siptwist.logs import logger
 from siptwist.media.latch import Address
 from siptwist.media.leg import Flow
 from siptwist.media.rtp import RTP_HEADER
@@ -112,8 +112,23 @@ def _refuse(data: bytes, source: Address) -> bool:
     return False
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> CannotListenError:
-    return CannotListenError(host, port, error)
+def bind_socket(host: str, port: int) -> socket.socket:
+    """
+    A UDP socket on ``host`` and ``port``.
+
+    :raises CannotListenError: with the reason of the system.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        bound = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        raise CannotListenError(host, port, error) from error
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise CannotListenError(host, port, error) from error
+    return bound
 
 
 @implementer(IReadDescriptor)
@@ -123,11 +138,11 @@ class Watch:
     would otherwise spend more on each packet than relaying it costs.
     """
 
-    _log = Logger()
+    _log = logger()
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, poll: select.epoll | None = None) -> None:
         self._reactor = reactor
-        self._poll = select.epoll()
+        self._poll = poll or select.epoll()
         self.fileno = self._poll.fileno
         self._reads: dict[int, Callable[[], None]] = {}
         self._watched = False
@@ -139,7 +154,7 @@ class Watch:
         if not self._watched:
             self._watched = True
             self._reactor.addReader(self)
-        return RelayPort(self, host, port, relay)
+        return RelayPort(self, bind_socket(host, port), relay)
 
     def stop(self) -> None:
         """
@@ -199,22 +214,12 @@ class RelayPort:
         "fileno",
     )
 
-    def __init__(self, watch: Watch, host: str, port: int, relay: Relay) -> None:
-        self._wide = ":" in host
-        family = socket.AF_INET6 if self._wide else socket.AF_INET
-        try:
-            self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        except OSError as error:
-            raise _cannot_listen(host, port, error) from error
-        try:
-            self._socket.setblocking(False)
-            self._socket.bind((host, port))
-        except OSError as error:
-            self._socket.close()
-            raise _cannot_listen(host, port, error) from error
-        self.fileno = self._socket.fileno
-        self._receive = self._socket.recvfrom
+    def __init__(self, watch: Watch, bound: socket.socket, relay: Relay) -> None:
         self._watch = watch
+        self._socket = bound
+        self._wide = bound.family == socket.AF_INET6
+        self.fileno = bound.fileno
+        self._receive = bound.recvfrom
         self._relay: Relay | None = relay
         self.join(relay, _refuse)
         relay.makeConnection(cast(Any, self))
