@@ -724,7 +724,7 @@ class MutationTests(RegistrationTestCase):
             try:
                 request = parse(self.mutate(bytes(ticket.request), chance))
                 asked = ticket._replace(request=request, now=NOW + number)
-                bytes(replace(request, headers=self.attempt(asked)[0]))
+                bytes(request._replace(headers=self.attempt(asked)[0]))
             except SIPError:
                 pass
             try:
