@@ -127,9 +127,9 @@ class PairOpener:
         except CannotListenError:
             rtp.port.stopListening()
             raise
-        if self._dscp:
-            self._mark(rtp)
-            self._mark(rtcp)
+        for relay in (rtp, rtcp):
+            if self._dscp:
+                self._mark(relay)
 
     def _mark(self, relay: Relay) -> None:
         handle = relay.port.getHandle()
