@@ -132,6 +132,13 @@ class FirstOfferTests(CallCase):
         self.offer(caller(70000))
         self.assertEqual(self.destinations(), [(None, None)])
 
+    def test_loopback(self) -> None:
+        """
+        An SDP that names our own loopback makes us send nothing there.
+        """
+        self.offer(caller(4000, host="127.0.0.1"))
+        self.assertEqual(self.destinations(), [(None, None)])
+
 
 class AnswerTests(CallCase):
     def test_both_found(self) -> None:
@@ -233,6 +240,25 @@ class ReofferTests(CallCase):
         self.call.answer(caller(4000), 1.0)
         self.assertEqual(self.destinations(), [(PHONE, (FRIEND[0], 5500))])
 
+    def test_answered_by_any_name(self) -> None:
+        """
+        Only the callee that was confirmed can answer a re-INVITE, whatever its branch is called.
+        """
+        self.establish()
+        self.offer(caller(4400))
+        self.call.answer(callee(5500, branch="another"), 1.0)
+        self.assertEqual(self.destinations(), [((PHONE[0], 4400), (FRIEND[0], 5500))])
+
+    def test_fork_too_late(self) -> None:
+        """
+        A second callee that answers late is not heard on streams added since, either.
+        """
+        self.establish()
+        self.offer(caller(4000, 4002))
+        self.call.answer(callee(5000, 5002), 1.0)
+        self.call.answer(callee(5800, 5802, branch="late"), 1.0)
+        self.assertEqual(self.destinations()[1], ((PHONE[0], 4002), (FRIEND[0], 5002)))
+
     def test_stream_added(self) -> None:
         """
         A stream added by a re-INVITE is told at once and relayed when answered.
@@ -321,6 +347,16 @@ class SilenceTests(CallCase):
             self.offer(caller(4000, held=held), now)
             self.call.answer(callee(5000), now)
         asked = [self.call.is_silent(now, 30.0) for now in (1029.0, 1030.0)]
+        self.assertEqual(asked, [False, True])
+
+    def test_answer_restarts(self) -> None:
+        """
+        An answer starts the timeout again, when it took its time as well.
+        """
+        self.establish()
+        self.offer(caller(4000), 1.0)
+        self.call.answer(callee(5000), 20.0)
+        asked = [self.call.is_silent(now, 30.0) for now in (49.0, 50.0)]
         self.assertEqual(asked, [False, True])
 
     def test_ringing(self) -> None:

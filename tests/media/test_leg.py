@@ -121,6 +121,7 @@ class ForkTests(SynchronousTestCase):
         """
         self.leg.confirm("a")
         self.assertEqual((self.leg.rtp.destination, speak(self.leg, TWO, 1)), (ONE, [False]))
+        self.assertEqual(self.leg.addresses(), {ONE, (ONE[0], ONE[1] + 1)})
 
     def test_confirmed_again(self) -> None:
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -15,10 +16,12 @@ from siptwist.errors import NoFreePorts, SIPError
 from siptwist.interfaces import IMediaBackend
 from siptwist.media.latch import Address
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
+from siptwist.net import relay
 from siptwist.services.relaying import RelayingService
 from siptwist.sip.hop import Side
 from tests.media.packets import DTLS, STUN, rtcp, rtp
 from tests.net.fakes_udp import MemoryUDPPort, MemoryUDPReactor
+from tests.net.test_relay import FakeFDReactor, FakePoll, FakeSocket
 
 INSIDE, OUTSIDE, PUBLIC = "10.0.0.1", "192.0.2.1", "203.0.113.1"
 PHONE, FRIEND = ("10.0.0.10", 4000), ("203.0.113.10", 5000)
@@ -31,6 +34,16 @@ def lines(at: Address, *ports: int, held: bool = False) -> tuple[StreamOffer, ..
         StreamOffer(n, "audio", Endpoint(at[0], port, port + 1 if port else 0), held)
         for n, port in enumerate(ports or [at[1]])
     )
+
+
+class WatchingClock(Clock, FakeFDReactor):
+    """
+    A clock that knows file descriptors.
+    """
+
+    def __init__(self) -> None:
+        Clock.__init__(self)
+        FakeFDReactor.__init__(self)
 
 
 class RelayingCase(SynchronousTestCase):
@@ -353,6 +366,17 @@ class EndTests(RelayingCase):
         inside.deliver(rtp(1), PHONE)
         self.assertEqual(outside.sent, [(rtp(1), FRIEND)])
 
+    def test_forgotten(self) -> None:
+        """
+        Calls that come and go leave nothing behind in memory.
+        """
+        for n in range(20):
+            key = CallKey(str(n), "t", Side.INSIDE, Side.OUTSIDE)
+            self.establish(key)
+            self.service.close(key, "BYE")
+        kept = (len(self.service._table), len(self.service._table.ours), self.service._relays)
+        self.assertEqual(kept, (0, 0, {}))
+
     def test_log(self) -> None:
         """
         The end of a call is one line: why, how long, how many packets each way.
@@ -414,6 +438,24 @@ class EndTests(RelayingCase):
         self.establish()
         self.service.stopService()
         self.assertEqual((self.reactor.ports, self.reactor.getDelayedCalls()), ({}, []))
+
+
+class WatchedServiceTests(SynchronousTestCase):
+    def test_stopped(self) -> None:
+        """
+        A stopped service leaves nothing in a reactor that watches file descriptors.
+        """
+        self.patch(relay, "bind_socket", lambda host, port: FakeSocket(port))
+        self.patch(relay.select, "epoll", FakePoll)
+        reactor = WatchingClock()
+        service = RelayingService(
+            reactor, lambda side: (INSIDE, INSIDE), random.Random(1).randrange, 7000, 7099
+        )
+        service.startService()
+        service.describe(KEY, Party.CALLER, lines(PHONE), PHONE[0], True)
+        self.assertEqual(len(reactor.readers), 1)
+        service.stopService()
+        self.assertEqual((reactor.readers, reactor.getDelayedCalls()), ([], []))
 
 
 class NoTimeoutTests(RelayingCase):
