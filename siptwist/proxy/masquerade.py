@@ -152,31 +152,35 @@ class Masquerade:
 def swapped_record_routes(
     headers: Headers,
     identity: Identity,
-    sent_to: Side,
     going_to: Side,
+    below: int,
     hidden: Sequence[Header] = (),
 ) -> tuple[Header, ...]:
     """
     In a response, the Record-Route we gave the one side becomes the one for
     the other (RFC 3261 section 16.7 step 8); what was hidden comes back.
+
+    :param below: how many values stood below ours in the request.  A call that
+        went through us twice has two of ours, and each pass changes its own.
     """
-    ours = identity.routes[sent_to]
-    mine = own_record_route(identity, going_to)
     kept = headers.fields("record-route")
-    if len(kept) == 1 and kept[0][1] == ours:
-        return (mine, *hidden)
-    values = headers.values("record-route")
-    if not any(_is_ours(value, ours, identity) for value in values):
+    mine = own_record_route(identity, going_to)
+    if len(kept) > below and all("," not in header[1] for header in kept):
+        index = len(kept) - 1 - below
+        if _is_ours(kept[index][1], identity):
+            return (*kept[:index], mine, *kept[index + 1 :], *hidden)
         return (*kept, *hidden)
-    told = [
-        mine if _is_ours(value, ours, identity) else make_header("Record-Route", value)
-        for value in values
-    ]
+    values = headers.values("record-route")
+    index = len(values) - 1 - below
+    if index < 0 or not _is_ours(values[index], identity):
+        return (*kept, *hidden)
+    told = [make_header("Record-Route", value) for value in values]
+    told[index] = mine
     return (*told, *hidden)
 
 
-def _is_ours(value: str, ours: str, identity: Identity) -> bool:
-    if value == ours:
+def _is_ours(value: str, identity: Identity) -> bool:
+    if value in identity.routes.values():
         return True
     try:
         uri = NameAddr.parse(value, "Record-Route").uri

@@ -32,7 +32,8 @@ class Passage(NamedTuple):
     """
     What must be known of a forwarded request until its last response.
 
-    ``vias`` and ``record_routes`` go back into the response.  ``key`` and
+    ``vias`` and ``record_routes`` go back into the response, and ``below`` is
+    how many Record-Routes stand below ours.  ``key`` and
     ``party`` name the call and who of the two sent the request, ``offers``
     whether it carried a session description.
     """
@@ -45,6 +46,7 @@ class Passage(NamedTuple):
     to_phone: bool
     vias: tuple[Header, ...]
     record_routes: tuple[Header, ...] = ()
+    below: int = 0
     attempt: Attempt | None = None
     key: CallKey | None = None
     party: Party | None = None
@@ -107,6 +109,7 @@ class Passages:
             "max-forwards": one_hop_less(ticket),
         }
         hidden: tuple[Header, ...] = ()
+        below = 0
         if hides:
             if attempt is None:
                 phone = Phone(ticket.from_.aor, ticket.source, ticket.side)
@@ -114,6 +117,7 @@ class Passages:
             hidden = headers.fields("record-route")
         if ticket.method in RECORD_ROUTED:
             kept = () if hides else headers.fields("record-route")
+            below = 0 if hides else len(headers.values("record-route"))
             changes["record-route"] = (own_record_route(identity, side), *kept)
         request = Request(ticket.method, target.uri, headers.replaced(changes), ticket.request.body)
         passage = Passage(
@@ -125,6 +129,7 @@ class Passages:
             forward.to_phone,
             vias,
             hidden,
+            below,
             attempt,
         )
         return request, passage
@@ -138,7 +143,7 @@ class Passages:
         ticket = passage.ticket
         if "record-route" in headers:
             changes["record-route"] = swapped_record_routes(
-                headers, identity, passage.side, ticket.side, passage.record_routes
+                headers, identity, ticket.side, passage.below, passage.record_routes
             )
         if passage.to_phone and not passage.from_phone:
             phone = Phone(to_of(response).aor, passage.hop, passage.side, passage.target.mask)
