@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,6 @@ from twisted.python import usage
 from siptwist import config, logs
 from siptwist.config import Settings
 from siptwist.errors import ConfigError, Problem, SIPTwistError
-from siptwist.media.stream import CallKey
 from siptwist.net import addresses
 from siptwist.net.lookups import Lookups, system_resolver
 from siptwist.net.resolver import Resolver
@@ -33,7 +33,9 @@ from siptwist.proxy.passage import Passages
 from siptwist.proxy.registrar import Registrar
 from siptwist.proxy.routing import OutboundProxies
 from siptwist.proxy.visitors import Visitors
+from siptwist.services.announcing import AnnouncingService
 from siptwist.services.authentication import AuthenticationService
+from siptwist.services.console import Console, make_manhole
 from siptwist.services.forwarding import Forwarding
 from siptwist.services.listening import ListeningService
 from siptwist.services.registrations import RegistrationService
@@ -119,6 +121,8 @@ def _check(settings: Settings) -> None:
     authentication = _authentication(settings, None)
     if authentication is not None:
         authentication.read()
+    if settings.manhole_port:
+        _manhole(settings, {}, None).read()
     _public_host(settings, "")
 
 
@@ -152,17 +156,36 @@ def _public_host(settings: Settings, outbound: str) -> str:
         raise ConfigError((Problem("siproxd.conf", 0, "host_outbound", text),)) from error
 
 
+class NotStarted(SystemExit, Exception):
+    """
+    Ends the process with status 1.  Also an ``Exception``: for those alone
+    twistd removes its pid file and tells the process that waits for the start.
+    """
+
+    def __init__(self, problem: SIPTwistError) -> None:
+        super().__init__(str(problem))
+        self.code = 1
+
+
 class ProxyService(MultiService):
     """
-    Everything, as one service.  A start that fails says why in one line.
+    Everything, as one service.  A start that fails says why in one line, and
+    closes what was opened before.
     """
 
     def privilegedStartService(self) -> None:
+        self._start_all(super().privilegedStartService)
+
+    def startService(self) -> None:
+        self._start_all(super().startService)
+
+    def _start_all(self, start: Callable[[], object]) -> None:
         try:
-            MultiService.privilegedStartService(self)
+            start()
         except SIPTwistError as error:
+            self.stopService()
             sys.stderr.write(f"{error}\n")
-            raise SystemExit(1) from error
+            raise NotStarted(error) from error
 
 
 @dataclass
@@ -190,6 +213,28 @@ def _authentication(settings: Settings, reactor: Any) -> AuthenticationService |
         settings.proxy_auth_pwfile,
         settings.auth_algorithms,
         settings.nonce_lifetime,
+    )
+
+
+def _manhole(settings: Settings, names: Mapping[str, object], reactor: Any) -> Any:
+    state = os.path.dirname(registration_path(settings))
+    return make_manhole(reactor, settings, names, state)
+
+
+def _console(parts: Parts, reactor: Any) -> Console:
+    return Console(
+        reactor,
+        parts.settings,
+        parts.relaying,
+        parts.negotiation.dialogs,
+        parts.registrations.locations,
+    )
+
+
+def _announcing(parts: Parts, chosen: addresses.Chosen) -> AnnouncingService:
+    registrations = parts.registrations
+    return AnnouncingService(
+        parts.settings, chosen, parts.core.identity, registrations.path, registrations.locations
     )
 
 
@@ -224,6 +269,40 @@ def _outbound_proxies(settings: Settings) -> OutboundProxies:
     )
 
 
+def _registrar(
+    settings: Settings, locations: Locations, identity: Identity, key: bytes
+) -> Registrar:
+    return Registrar(
+        locations,
+        identity,
+        key,
+        min_expires=settings.min_expires,
+        default_expires=settings.default_expires,
+    )
+
+
+def _relaying(
+    settings: Settings,
+    reactor: Any,
+    core: Core,
+    negotiation: Negotiation,
+    chance: Callable[[int], int],
+) -> RelayingService:
+    def facing(side: Side) -> tuple[str, str]:
+        return core.identity.bound[side], core.identity.facing(side).host
+
+    return RelayingService(
+        reactor,
+        facing,
+        chance,
+        settings.rtp_port_low,
+        settings.rtp_port_high,
+        settings.rtp_timeout,
+        settings.rtp_dscp,
+        negotiation.dialogs.close,
+    )
+
+
 def compose(
     settings: Settings, chosen: addresses.Chosen, reactor: Any
 ) -> tuple[MultiService, Parts]:
@@ -234,20 +313,13 @@ def compose(
     key = secrets.token_bytes(32)
     locations = Locations(settings.max_registrations)
     visitors, peers = Visitors(), Peers()
-    registrar = Registrar(
-        locations,
-        identity,
-        key,
-        min_expires=settings.min_expires,
-        default_expires=settings.default_expires,
-    )
     authentication = _authentication(settings, reactor)
     core = Core(
         identity,
         locations,
         visitors,
         peers,
-        registrar,
+        _registrar(settings, locations, identity, key),
         Access(settings.hosts_deny_sip, settings.hosts_allow_sip, settings.hosts_allow_reg),
         _outbound_proxies(settings),
         authentication.refusal if authentication else None,
@@ -257,22 +329,7 @@ def compose(
     negotiation = Negotiation(Dialogs(), settings.rtp_proxy_enable)
     chance = secrets.SystemRandom().randrange
 
-    def facing(side: Side) -> tuple[str, str]:
-        return core.identity.bound[side], core.identity.facing(side).host
-
-    def silent(key: CallKey) -> None:
-        negotiation.dialogs.close(key)
-
-    relaying = RelayingService(
-        reactor,
-        facing,
-        chance,
-        settings.rtp_port_low,
-        settings.rtp_port_high,
-        settings.rtp_timeout,
-        settings.rtp_dscp,
-        silent,
-    )
+    relaying = _relaying(settings, reactor, core, negotiation, chance)
     listening = ListeningService(
         reactor, identity.bound, settings.sip_listen_port, settings.sip_dscp
     )
@@ -298,12 +355,29 @@ def compose(
         reactor, core, locations, registrations, listening, transactions, forwarding
     )
     listening.receiver = signaling
-    service = ProxyService()
-    for part in (registrations, authentication, relaying, transactions, signaling, listening):
-        if part is not None:
-            part.setServiceParent(service)
     parts = Parts(settings, core, signaling, relaying, registrations, transactions, negotiation)
-    return service, parts
+    services = (registrations, authentication, relaying, transactions, signaling, listening)
+    return _join(parts, services, chosen, reactor), parts
+
+
+def _join(
+    parts: Parts,
+    services: Iterable[IService | None],
+    chosen: addresses.Chosen,
+    reactor: Any,
+) -> MultiService:
+    """
+    One service of all, with those that look at the others.
+    """
+    service = ProxyService()
+    for one in services:
+        if one is not None:
+            one.setServiceParent(service)
+    if parts.settings.manhole_port:
+        names = {**_console(parts, reactor).names(), "parts": parts}
+        _manhole(parts.settings, names, reactor).setServiceParent(service)
+    _announcing(parts, chosen).setServiceParent(service)
+    return service
 
 
 def makeService(options: Options) -> IService:
@@ -313,5 +387,9 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     logs.set_debug_level(options.settings.debug_level)
-    service, _ = compose(options.settings, options.chosen, reactor)
+    try:
+        service, _ = compose(options.settings, options.chosen, reactor)
+    except SIPTwistError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from error
     return service

@@ -78,7 +78,7 @@ class RegistrationService(service.Service):
         self._database = open_database(self.path, self._is_own, self._reactor.seconds(), self._log)
         for binding in self.load():
             self.locations.put(binding)
-        self._log.info(
+        self._log.debug(
             "{count} registrations loaded from {path}", count=len(self.locations), path=self.path
         )
         running = self._expiry.start(EXPIRY_INTERVAL, now=False)

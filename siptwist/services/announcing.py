@@ -1,0 +1,113 @@
+"""
+What the start says: where phones should point, what is kept where, what is off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from twisted.application.service import Service
+
+from siptwist.config import Settings
+from siptwist.logs import logger
+from siptwist.net.addresses import Chosen
+from siptwist.proxy.identity import Identity
+from siptwist.proxy.location import Locations
+from siptwist.services.tables import shown
+from siptwist.sip.hop import Side
+
+
+class AnnouncingService(Service):
+    """
+    Says once, in plain words, what has been started.  To be started last.
+
+    :param chosen: the interfaces, and why.
+    :param path: where registrations are kept.
+    """
+
+    name = "announcing"
+    _log = logger()
+
+    def __init__(
+        self,
+        settings: Settings,
+        chosen: Chosen,
+        identity: Identity,
+        path: str,
+        locations: Locations,
+    ) -> None:
+        self._settings = settings
+        self._chosen = chosen
+        self._identity = identity
+        self._path = path
+        self._locations = locations
+
+    def startService(self) -> None:
+        """
+        One event for each thing to know.
+        """
+        super().startService()
+        for note in self._settings.notes:
+            self._log.info("{note}", note=shown(str(note)))
+        for line in self.lines():
+            self._log.info("{line}", line=line)
+        phones = self._identity.facing(Side.INSIDE)
+        if ip_address(phones.host).is_loopback:
+            self._log.warn(
+                "Only programs on this machine can reach {phones}: set if_inbound to the "
+                "interface that the phones are on",
+                phones=str(phones),
+            )
+
+    def lines(self) -> Iterator[str]:
+        """
+        The sentences, one a line.
+        """
+        yield from self._chosen.reasons
+        phones, world = (self._identity.facing(side) for side in (Side.INSIDE, Side.OUTSIDE))
+        yield f"Phones: set the outbound proxy to {phones}"
+        yield f"The outside sees {world}{self._by_name()}"
+        yield self._registrations()
+        yield self._media()
+        if self._settings.manhole_port:
+            yield f"Console: ssh -p {self._settings.manhole_port} 127.0.0.1"
+        yield f"Off: {'; '.join(self._off())}"
+
+    def _by_name(self) -> str:
+        name = self._settings.host_outbound
+        return f" (host_outbound = {name})" if name else ""
+
+    def _registrations(self) -> str:
+        why = "" if self._settings.registration_file else "; registration_file is not set"
+        return (
+            f"Registrations: kept in {shown(self._path)}{why}; "
+            f"{_counted(len(self._locations), 'phone')} known"
+        )
+
+    def _media(self) -> str:
+        settings = self._settings
+        if not settings.rtp_proxy_enable:
+            return "Media: phones send to each other without us (rtp_proxy_enable = 0)"
+        low, high = settings.rtp_port_low, settings.rtp_port_high
+        pairs = (high - low) // 2 + 1
+        calls = pairs // 2 if self._identity.one_socket else pairs
+        return (
+            f"Media: UDP ports {low} to {low + 2 * pairs - 1}, "
+            f"enough for {_counted(calls, 'call')} with sound at a time"
+        )
+
+    def _off(self) -> Iterator[str]:
+        settings = self._settings
+        if not settings.manhole_port:
+            yield "the console (manhole_port)"
+        if not settings.proxy_auth_realm:
+            yield "passwords of phones that register here (proxy_auth_realm)"
+        if not settings.rtp_proxy_enable:
+            yield "relaying of media (rtp_proxy_enable)"
+        yield "SIP over TCP and TLS"
+        yield "plugins"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
