@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import socket
@@ -33,7 +34,7 @@ from siptwist.proxy.passage import Passages
 from siptwist.proxy.registrar import Registrar
 from siptwist.proxy.routing import OutboundProxies
 from siptwist.proxy.visitors import Visitors
-from siptwist.services.announcing import AnnouncingService
+from siptwist.services.announcing import AnnouncingService, ProxyService
 from siptwist.services.authentication import AuthenticationService
 from siptwist.services.console import Console, make_manhole
 from siptwist.services.forwarding import Forwarding
@@ -77,9 +78,9 @@ class Options(usage.Options):
         """
         try:
             self.settings = read(self["config"] or _found())
-            self.chosen = addresses.find(self.settings.if_inbound, self.settings.if_outbound)
             if self["check"]:
                 _check(self.settings)
+            self.chosen = addresses.find(self.settings.if_inbound, self.settings.if_outbound)
         except SIPTwistError as error:
             sys.stderr.write(f"{error}\n")
             raise SystemExit(1) from error
@@ -117,13 +118,26 @@ def read(path: str) -> Settings:
 def _check(settings: Settings) -> None:
     """
     What ``--check`` looks at beyond the file itself.
+
+    :raises SIPTwistError: with everything that is wrong.
     """
+    checks: list[Callable[[], object]] = [
+        lambda: addresses.find(settings.if_inbound, settings.if_outbound),
+        lambda: _public_host(settings, ""),
+    ]
     authentication = _authentication(settings, None)
-    if authentication is not None:
-        authentication.read()
+    if authentication is not None and settings.proxy_auth_pwfile:
+        checks.append(authentication.read)
     if settings.manhole_port:
-        _manhole(settings, {}, None).read()
-    _public_host(settings, "")
+        checks.append(lambda: _manhole(settings, {}, None).read())
+    problems = []
+    for check in checks:
+        try:
+            check()
+        except SIPTwistError as error:
+            problems.append(str(error))
+    if problems:
+        raise SIPTwistError("\n".join(problems))
 
 
 def registration_path(settings: Settings) -> str:
@@ -154,38 +168,6 @@ def _public_host(settings: Settings, outbound: str) -> str:
     except OSError as error:
         text = f"{settings.host_outbound}: {error.strerror or error}"
         raise ConfigError((Problem("siproxd.conf", 0, "host_outbound", text),)) from error
-
-
-class NotStarted(SystemExit, Exception):
-    """
-    Ends the process with status 1.  Also an ``Exception``: for those alone
-    twistd removes its pid file and tells the process that waits for the start.
-    """
-
-    def __init__(self, problem: SIPTwistError) -> None:
-        super().__init__(str(problem))
-        self.code = 1
-
-
-class ProxyService(MultiService):
-    """
-    Everything, as one service.  A start that fails says why in one line, and
-    closes what was opened before.
-    """
-
-    def privilegedStartService(self) -> None:
-        self._start_all(super().privilegedStartService)
-
-    def startService(self) -> None:
-        self._start_all(super().startService)
-
-    def _start_all(self, start: Callable[[], object]) -> None:
-        try:
-            start()
-        except SIPTwistError as error:
-            self.stopService()
-            sys.stderr.write(f"{error}\n")
-            raise NotStarted(error) from error
 
 
 @dataclass
@@ -392,4 +374,16 @@ def makeService(options: Options) -> IService:
     except SIPTwistError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from error
+    _calm_collector()
     return service
+
+
+def _calm_collector() -> None:
+    """
+    What is loaded by now stays: the garbage collector need not look at it
+    again.  It looks at the young less often, for a call leaves few cycles, and
+    a look at everything would stop all calls for a moment.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)

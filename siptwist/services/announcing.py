@@ -1,21 +1,55 @@
 """
-What the start says: where phones should point, what is kept where, what is off.
+What the start says: why it failed, or where phones should point and what is off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
-from twisted.application.service import Service
+from twisted.application.service import MultiService, Service
 
 from siptwist.config import Settings
+from siptwist.errors import SIPTwistError
 from siptwist.logs import logger
 from siptwist.net.addresses import Chosen
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.location import Locations
 from siptwist.services.tables import shown
 from siptwist.sip.hop import Side
+
+
+class NotStarted(SystemExit, Exception):
+    """
+    Ends the process with status 1.  Also an ``Exception``: for those alone
+    twistd removes its pid file and tells the process that waits for the start.
+    """
+
+    def __init__(self, problem: SIPTwistError) -> None:
+        super().__init__(str(problem))
+        self.code = 1
+
+
+class ProxyService(MultiService):
+    """
+    Everything, as one service.  A start that fails says why in one line, and
+    closes what was opened before.
+    """
+
+    def privilegedStartService(self) -> None:
+        self._start_all(super().privilegedStartService)
+
+    def startService(self) -> None:
+        self._start_all(super().startService)
+
+    def _start_all(self, start: Callable[[], object]) -> None:
+        try:
+            start()
+        except SIPTwistError as error:
+            self.stopService()
+            sys.stderr.write(f"{error}\n")
+            raise NotStarted(error) from error
 
 
 class AnnouncingService(Service):

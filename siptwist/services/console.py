@@ -198,8 +198,9 @@ def make_manhole(
         # Not at the top: who does not want it need not have twisted.conch.
         from siptwist.services.manhole import ManholeService
     except ImportError as error:
+        where = settings.origins.get("manhole_port", "siproxd.conf")
         text = f"needs siptwist[manhole]: {error}"
-        raise ConfigError((Problem("siproxd.conf", 0, "manhole_port", text),)) from error
+        raise ConfigError((Problem(where, 0, "manhole_port", text),)) from error
     return ManholeService(
         reactor,
         settings.manhole_port,
