@@ -4,7 +4,7 @@ The prompt of the console, and commands that are run without one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.conch.avatar import ConchUser
@@ -50,7 +50,16 @@ class Shell(Manhole):
 class Terminal(ServerProtocol):
     """
     A terminal that keeps what was read in it.
+
+    :param leave: called to close it.
     """
+
+    def __init__(self, leave: Callable[[], object], names: Mapping[str, object]) -> None:
+        super().__init__(Shell, names)
+        self._leave = leave
+
+    def loseConnection(self) -> None:
+        self._leave()
 
     def reset(self) -> None:
         """
@@ -126,12 +135,12 @@ class Session:
         self._size = (windowSize[1], windowSize[0])
 
     def openShell(self, proto: Any) -> None:
-        self._terminal = Terminal(Shell, self._visitor.names)
+        self._terminal = Terminal(lambda: _end(proto), self._visitor.names)
         TerminalSessionTransport(proto, self._terminal, self._visitor, *self._size)
 
     def execCommand(self, proto: Any, cmd: bytes) -> None:
         proto.outReceived(Command(self._visitor.names).run(cmd))
-        proto.processEnded(Failure(ProcessDone(0)))
+        _end(proto)
 
     def windowChanged(self, newWindowSize: tuple[int, ...]) -> None:
         """
@@ -147,6 +156,13 @@ class Session:
 
 
 registerAdapter(Session, Visitor, ISession)
+
+
+def _end(proto: Any) -> None:
+    """
+    Close the channel as a process does that ends well.
+    """
+    proto.processEnded(Failure(ProcessDone(0)))
 
 
 def _leave() -> None:
