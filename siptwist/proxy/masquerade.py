@@ -18,7 +18,7 @@ from siptwist.proxy.masks import masked_contact, new_mask
 from siptwist.proxy.visitors import Visitor, Visitors
 from siptwist.sip.fields import NameAddr, Via
 from siptwist.sip.grammar import split_commas
-from siptwist.sip.headers import Header, Headers, make_header
+from siptwist.sip.headers import Header, Headers, keep_header, make_header
 from siptwist.sip.hop import Hop, Side
 
 # Requests that make or refresh a dialog (RFC 3261 section 16.6 step 4).
@@ -51,7 +51,7 @@ def arrived_vias(headers: Headers, via: Via, source: Hop) -> tuple[Header, ...]:
         made = f"{text}={source.port};received={source.host}"
     else:
         made = ", ".join([_with_source(via, source), *split_commas(text)[1:]])
-    return (make_header("Via", made), *found[1:])
+    return (keep_header("Via", made), *found[1:])
 
 
 def _with_source(via: Via, source: Hop) -> str:

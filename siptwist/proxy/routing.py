@@ -12,6 +12,7 @@ from siptwist.errors import MalformedHeader, MalformedURI
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.fields import NameAddr
+from siptwist.sip.grammar import REMEMBERED
 from siptwist.sip.headers import make_header
 from siptwist.sip.message import Request
 from siptwist.sip.uri import SIPURI
@@ -32,7 +33,7 @@ def take_own_routes(ticket: Ticket, identity: Identity) -> Ticket:
     uri = ticket.request.uri
     if _is_own_record_route(ticket.uri, identity):
         uri = NameAddr.parse(routes.pop(), "Route").uri_text
-    while routes and _is_own(routes[0], identity):
+    while routes and _is_us(routes[0], identity):
         routes.pop(0)
     if len(routes) == count:
         return ticket
@@ -46,7 +47,11 @@ def _is_own_record_route(uri: SIPURI | None, identity: Identity) -> bool:
     return identity.is_own(uri)
 
 
-@lru_cache(maxsize=4096)
+def _is_us(route: str, identity: Identity) -> bool:
+    return (_is_own if len(route) <= REMEMBERED else _is_own.__wrapped__)(route, identity)
+
+
+@lru_cache(maxsize=1024)
 def _is_own(route: str, identity: Identity) -> bool:
     value = NameAddr.parse(route, "Route")
     try:

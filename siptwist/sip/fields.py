@@ -13,6 +13,7 @@ from siptwist.errors import MalformedHeader, MalformedURI
 from siptwist.sip.grammar import (
     HOST,
     QUOTED,
+    REMEMBERED,
     TOKEN,
     TOKEN_CHARS,
     is_token,
@@ -24,7 +25,7 @@ from siptwist.sip.uri import SIPURI, is_uri
 # name-addr / addr-spec, then parameters (RFC 3261 section 20.10).  Display
 # names of bare UTF-8 words are not in the grammar, but in many phones.
 _NAME_ADDR = re.compile(
-    rf"({QUOTED}[ \t]*|[{TOKEN_CHARS} \t\u0080-\uffff]*+)<([^<>\s\"]+)>(.*)", re.DOTALL
+    rf"({QUOTED}[ \t]*|[{TOKEN_CHARS} \t\u0080-\U0010ffff]*+)<([^<>\s\"]+)>(.*)", re.DOTALL
 )
 _ADDR_SPEC = re.compile(r"([^\s;,?<>\"]+)([ \t]*(?:;.*)?)", re.DOTALL)
 # CSeq = "CSeq" HCOLON 1*DIGIT LWS Method
@@ -33,7 +34,7 @@ _CSEQ = re.compile(rf"([0-9]{{1,10}})[ \t]+({TOKEN})")
 _VIA = re.compile(
     rf"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*({TOKEN})[ \t]+({HOST})"
     r"(?:[ \t]*:[ \t]*([0-9]{1,5}))?[ \t]*(;.*)?",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE | re.ASCII | re.DOTALL,
 )
 _QVALUE = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 _DIGITS = re.compile(r"[0-9]+")
@@ -58,7 +59,7 @@ class NameAddr(NamedTuple):
         """
         :raises MalformedHeader: naming the header ``name``.
         """
-        value = _name_addr(text) if len(text) < 512 else _name_addr.__wrapped__(text)
+        value = _name_addr(text) if len(text) <= REMEMBERED else _name_addr.__wrapped__(text)
         if value is None:
             raise MalformedHeader(name, text)
         return value
@@ -122,7 +123,7 @@ def _is_good_uri(text: str) -> bool:
     return True
 
 
-_name_addr = lru_cache(maxsize=4096)(_name_addr_uncached)
+_name_addr = lru_cache(maxsize=1024)(_name_addr_uncached)
 
 
 class CSeq(NamedTuple):
@@ -135,7 +136,7 @@ class CSeq(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> CSeq:
-        value = _cseq(text)
+        value = _cseq(text) if len(text) <= REMEMBERED else _cseq.__wrapped__(text)
         if value is None:
             raise MalformedHeader("CSeq", text)
         return value
@@ -167,7 +168,7 @@ class Via(NamedTuple):
         """
         :raises MalformedHeader: when it does not follow the grammar.
         """
-        value = _via(text) if len(text) < 512 else _via.__wrapped__(text)
+        value = _via(text) if len(text) <= REMEMBERED else _via.__wrapped__(text)
         if value is None:
             raise MalformedHeader("Via", text)
         return value
@@ -200,7 +201,7 @@ class Via(NamedTuple):
         return f"SIP/2.0/{self.transport} {self.host}{port}{self.parameters}"
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _via(text: str) -> Via | None:
     match = _VIA.fullmatch(text)
     if match is None:

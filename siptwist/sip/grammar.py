@@ -20,9 +20,15 @@ QUOTED = r'"(?:[^"\\]|\\.)*+"'
 # is not judged here: RFC 5118 section 4.5 asks to tolerate three colons.
 HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9\-._]*))"
 
+# Values longer than this are parsed each time they come: strangers choose them,
+# and what is remembered of them must stay small.
+REMEMBERED = 200
+
 _TOKEN = re.compile(TOKEN)
-_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
-_PARAM = re.compile(rf"[ \t]*;[ \t]*({TOKEN})(?:[ \t]*=[ \t]*({QUOTED}|[^ \t;,\"]+))?", re.DOTALL)
+_PARAM = re.compile(
+    rf"[ \t]*;[ \t]*({TOKEN})(?:[ \t]*=[ \t]*({QUOTED}|[^\x00-\x20\x7f;,\"]+))?",
+    re.DOTALL,
+)
 _PLAIN = re.compile(r"[^\"<>]*")
 _BALANCED = re.compile(rf"(?:[^\"<>]|{QUOTED}|<(?:[^\"<>]|{QUOTED})*+>)*+", re.DOTALL)
 _PIECE = re.compile(rf"(?:[^\"<>,]|{QUOTED}|<(?:[^\"<>]|{QUOTED})*+>)++", re.DOTALL)
@@ -36,10 +42,12 @@ def unfold(text: str) -> str:
     """
     Make one line of a folded one (RFC 3261 section 7.3.1).
     """
-    return _FOLD.sub(" ", text)
+    if "\r\n" not in text:
+        return text
+    return " ".join([piece.strip(" \t") for piece in text.split("\r\n")])
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _parameters(text: str) -> Mapping[str, str] | None:
     found: dict[str, str] = {}
     end = 0
@@ -63,7 +71,9 @@ def parse_parameters(text: str) -> Mapping[str, str] | None:
     :returns: a mapping not to be changed, or ``None`` when the text is not
         a list of parameters.
     """
-    return _parameters(text) if text else {}
+    if not text:
+        return {}
+    return _parameters(text) if len(text) <= REMEMBERED else _parameters.__wrapped__(text)
 
 
 def split_commas(text: str) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from siptwist.errors import MalformedHeader
 from siptwist.sip.grammar import is_token, split_commas, unfold
@@ -35,8 +36,9 @@ COMPACT = {
     "y": "identity",
 }
 _LINE_END = re.compile(r"\r\n(?![ \t])")
+_STRAY = re.compile(r"[\r\n]")
 # Spellings of names seen lately, so that they need no work; never one that is
-# not a token.
+# not a token.  Begun anew when strangers have filled it with their inventions.
 _KEYS: dict[str, str] = {}
 _KEYS_LIMIT = 1024
 
@@ -58,6 +60,14 @@ def make_header(name: str, value: str) -> Header:
     return (key_of(name), value, f"{name}: {value}")
 
 
+def keep_header(name: str, value: str) -> Header:
+    """
+    A field made of what came in a message: nothing in it was refused there, and
+    no line ends are left in it.
+    """
+    return (key_of(name), value, f"{name}: {value}")
+
+
 def key_of(name: str) -> str:
     """
     The name to compare by: white space, case and compact forms vanish.
@@ -66,7 +76,9 @@ def key_of(name: str) -> str:
     if key is None:
         key = name.rstrip(" \t").lower()
         key = COMPACT.get(key, key)
-        if len(_KEYS) < _KEYS_LIMIT and len(name) <= 40 and is_token(key):
+        if len(name) <= 40 and is_token(key):
+            if len(_KEYS) >= _KEYS_LIMIT:
+                _KEYS.clear()
             _KEYS[name] = key
     return key
 
@@ -101,13 +113,33 @@ class Headers:
                 known = _KEYS
                 return cls(
                     [
-                        (known[(parts := line.partition(":"))[0]], parts[2].strip(" \t"), line)
+                        (
+                            known[(parts := line.partition(":"))[0] if ":" in line else ""],
+                            parts[2].strip(" \t"),
+                            line,
+                        )
                         for line in text.split("\r\n")
                     ]
                 )
             except KeyError:
                 pass
         return cls([_parse_field(line) for line in _LINE_END.split(text) if line])
+
+    @classmethod
+    def salvage(cls, text: str, limit: int, longest: int) -> Headers:
+        """
+        What can be read of damaged fields, so that a request can be answered.
+
+        :param limit: how many fields are looked at.
+        :param longest: the length above which one is left out.
+        """
+        found = []
+        for line in _LINE_END.split(text, limit)[:limit]:
+            if len(line) > longest or _STRAY.search(unfold(line)):
+                continue
+            with suppress(ValueError):
+                found.append(_parse_field(line))
+        return cls(found)
 
     @property
     def repeated(self) -> set[str]:
@@ -129,7 +161,7 @@ class Headers:
         return key in self._first
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Headers) and self._items == other._items
+        return isinstance(other, Headers) and list(self._items) == list(other._items)
 
     __hash__ = None  # type: ignore[assignment]
 

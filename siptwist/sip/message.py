@@ -11,7 +11,7 @@ from typing import NamedTuple
 from siptwist.errors import MalformedMessage
 from siptwist.sip.fields import CSeq, NameAddr, Via
 from siptwist.sip.grammar import TOKEN, split_commas
-from siptwist.sip.headers import Header, Headers, make_header
+from siptwist.sip.headers import Header, Headers, keep_header, make_header
 from siptwist.sip.status import reason_of
 from siptwist.sip.uri import is_uri
 
@@ -26,7 +26,14 @@ MAX_BODY = 65535
 _REQUEST_LINE = re.compile(rf"({TOKEN}) ([^ \t\r\n]+) SIP/([0-9]+\.[0-9]+)", re.IGNORECASE)
 # Status-Line = SIP-Version SP Status-Code SP Reason-Phrase
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: ([^\r\n]*))?", re.IGNORECASE)
-_SINGLE = frozenset(("call-id", "cseq", "from", "to", "max-forwards", "content-length"))
+_SINGLE = {
+    "call-id": "Call-ID",
+    "cseq": "CSeq",
+    "from": "From",
+    "to": "To",
+    "max-forwards": "Max-Forwards",
+    "content-length": "Content-Length",
+}
 _MANDATORY = (
     ("via", "Via"),
     ("from", "From"),
@@ -173,8 +180,9 @@ def _parse_request(start_line: str, rest: str, body: bytes) -> Request:
         return Request(match[1], match[2], headers, _cut_body(headers, body))
     except MalformedMessage as error:
         method = match[1] if match else start_line.partition(" ")[0]
-        if headers is not None:
-            error.request = Request(method, match[2] if match else "", headers)
+        if headers is None:
+            headers = Headers.salvage(rest, MAX_HEADERS, MAX_LINE)
+        error.request = Request(method, match[2] if match else "", headers)
         raise
 
 
@@ -201,14 +209,23 @@ def _check(headers: Headers) -> None:
     for key, name in _MANDATORY:
         if not headers.get(key):
             raise MalformedMessage(f"Missing {name}")
-    for key in headers.repeated:
+    via = headers.get("via") or ""
+    repeated = headers.repeated
+    for key in repeated:
         if key in _SINGLE:
-            raise MalformedMessage(f"More than one {key}")
-    if len(headers) > MAX_VIAS and len(headers.lines("via")) > MAX_VIAS:
-        raise MalformedMessage("Too many Vias")
-    Via.parse(split_commas(headers.get("via") or "")[0])
+            raise MalformedMessage(f"More than one {_SINGLE[key]}")
+    if "," in via or "via" in repeated:
+        _check_vias(headers)
+        via = split_commas(via)[0]
+    Via.parse(via)
     NameAddr.parse(headers.get("from") or "", "From")
     NameAddr.parse(headers.get("to") or "", "To")
+
+
+def _check_vias(headers: Headers) -> None:
+    lines = headers.lines("via")
+    if len(lines) + sum(line.count(",") for line in lines) > MAX_VIAS:
+        raise MalformedMessage("Too many Vias")
 
 
 def _cut_body(headers: Headers, body: bytes) -> bytes:
@@ -251,7 +268,7 @@ def _tagged(to: Header, tag: str) -> Header:
             return to
     except MalformedMessage:
         return to
-    return make_header("To", f"{to[1]};tag={tag}")
+    return keep_header("To", f"{to[1]};tag={tag}")
 
 
 _ECHOED = frozenset(("via", "from", "to", "call-id", "cseq"))

@@ -207,7 +207,8 @@ class ClientTransaction:
         return self.state is State.ACCEPTED and 200 <= status < 300
 
     def _proceed(self, status: int, now: float) -> None:
-        if self.is_invite:
+        # Who keeps ringing after a CANCEL is not waited for longer (section 9.1).
+        if self.is_invite and (self.state is State.CALLING or not self.cancelled):
             if self.state is State.CALLING or status > 100:
                 self.started = now
             self.due = now + LIFETIME

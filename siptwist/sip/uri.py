@@ -11,20 +11,24 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from siptwist.errors import MalformedURI
-from siptwist.sip.grammar import HOST
+from siptwist.sip.grammar import HOST, REMEMBERED
 
+# Nowhere in a URI: control characters, space, and what sets it off from a header.
+_NOT = r"\x00-\x20\x7f<>\""
 # SIP-URI = "sip:" [ userinfo ] hostport uri-parameters [ headers ]
 _URI = re.compile(
-    rf"(sips?):(?:([^@\s<>\"]*)@)?({HOST})(?::([0-9]{{1,5}}))?(;[^?\s<>\"@]*)?(\?[^\s<>\"@]*)?",
-    re.IGNORECASE,
+    rf"(sips?):(?:([^@{_NOT}]*)@)?({HOST})(?::([0-9]{{1,5}}))?(;[^?@{_NOT}]*)?(\?[^@{_NOT}]*)?",
+    re.IGNORECASE | re.ASCII,
 )
 # user = 1*( unreserved / escaped / user-unreserved ); "#" and friends are seen
 # in the wild (star codes with a hash) and do no harm.
 _USERINFO = re.compile(
-    r"((?:[^%:@\s<>\"]|%[0-9A-Fa-f]{2})+)(?::((?:[^%:@\s<>\"]|%[0-9A-Fa-f]{2})*))?"
+    rf"((?:[^%:@{_NOT}]|%[0-9A-Fa-f]{{2}})+)(?::((?:[^%:@{_NOT}]|%[0-9A-Fa-f]{{2}})*))?"
 )
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
-_ANY_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s<>\"]+")
+_ANY_URI = re.compile(rf"[A-Za-z][A-Za-z0-9+.\-]*:[^{_NOT}]+")
+# A longer host is no name (RFC 1035 section 2.3.4).
+_HOST_LENGTH = 255
 _DEFAULTS = {"sip": 5060, "sips": 5061}
 
 
@@ -56,6 +60,13 @@ def _split_parameters(text: str) -> Mapping[str, str]:
     return found
 
 
+def _parameters_of(uri: SIPURI) -> Mapping[str, str]:
+    text = uri.parameters
+    if len(text) <= REMEMBERED:
+        return _split_parameters(text)
+    return _split_parameters.__wrapped__(text)
+
+
 class SIPURI(NamedTuple):
     """
     A parsed SIP or SIPS URI.
@@ -77,7 +88,7 @@ class SIPURI(NamedTuple):
         """
         :raises MalformedURI: for anything but a SIP or SIPS URI.
         """
-        return _parse(text) if len(text) < 512 else _parse.__wrapped__(text)
+        return _parse(text) if len(text) <= REMEMBERED else _parse.__wrapped__(text)
 
     @property
     def address(self) -> str:
@@ -99,7 +110,7 @@ class SIPURI(NamedTuple):
         """
         A parameter's value, "" for a flag, ``None`` when it is absent.
         """
-        return _split_parameters(self.parameters).get(name) if self.parameters else None
+        return _parameters_of(self).get(name) if self.parameters else None
 
     @property
     def aor(self) -> str:
@@ -135,21 +146,24 @@ def _parse_uncached(text: str) -> SIPURI:
         if parts is None:
             raise MalformedURI("Malformed user in URI")
         user, password = parts.groups()
+    if len(host) > _HOST_LENGTH:
+        raise MalformedURI("Host too long in URI")
     number = int(port) if port else None
     if number is not None and number > 65535:
         raise MalformedURI("Port out of range in URI")
     return SIPURI(scheme.lower(), user, host, number, parameters or "", headers or "", password)
 
 
-_parse = lru_cache(maxsize=4096)(_parse_uncached)
+_parse = lru_cache(maxsize=1024)(_parse_uncached)
 
 
-@lru_cache(maxsize=1024)
 def canonical_user(user: str) -> str:
     """
     Undo escapes of characters that need none, so that equal users are equal
     text (RFC 3261 section 19.1.4).  ``%00`` stays: it is a different user.
     """
+    if "%" not in user:
+        return user
 
     def plain(match: re.Match[str]) -> str:
         character = chr(int(match[1], 16))
@@ -163,7 +177,7 @@ def canonical_user(user: str) -> str:
 
 
 def _mandatory(uri: SIPURI) -> dict[str, str]:
-    found = _split_parameters(uri.parameters) if uri.parameters else {}
+    found = _parameters_of(uri) if uri.parameters else {}
     return {name: unquote(value).lower() for name, value in found.items()}
 
 
