@@ -1,0 +1,122 @@
+"""
+Tests for siptwist.services.tables.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from siptwist.services.tables import LONGEST, ROWS, Sentence, Table, shown
+
+
+class Row(NamedTuple):
+    call_id: str
+    party: str
+    packets: int | None = 0
+    held: bool = False
+
+
+def table(*rows: Row, marks: int = 0) -> Table[Row]:
+    return Table(Row._fields, rows, "Nothing.", marks)
+
+
+class ShownTests(SynchronousTestCase):
+    def test_readable(self) -> None:
+        """
+        Text that can be printed is shown as it is, in any script.
+        """
+        for text in ("", "a84b4c76@10.0.0.5", "Jürgen \u4e2d"):
+            self.assertEqual(shown(text), text)
+
+    def test_escapes(self) -> None:
+        """
+        Terminal sequences, line ends, and text that runs backwards are spelled out.
+        """
+        for text in (
+            "\x1b[2J",
+            "\x9b2J",
+            "a\r\nb",
+            "\x07",
+            "\u202etxt",
+            "\u2028",
+            "\udcff",
+            "\x00",
+        ):
+            self.assertTrue(shown(text).isprintable(), ascii(text))
+
+    def test_reversible(self) -> None:
+        """
+        What is shown can be typed between quotes, and is the same text again.
+        """
+        text = "\x1b\\x1b\udcff\u202e\\"
+        self.assertEqual(eval(f'"{shown(text)}"'), text)
+
+
+class TableTests(SynchronousTestCase):
+    def test_columns(self) -> None:
+        """
+        Columns are as wide as their widest cell, and numbers stand right.
+        """
+        shows = repr(table(Row("a", "caller", 7), Row("bcdefghi", "callee", 12345, True)))
+        self.assertEqual(
+            shows.splitlines(),
+            [
+                "call id   party   packets  held",
+                "a         caller        7  -",
+                "bcdefghi  callee    12345  yes",
+            ],
+        )
+
+    def test_rows(self) -> None:
+        """
+        Rows can be iterated over, and hold what is there.
+        """
+        rows = table(Row("\x1b", "caller"), Row("b", "callee"))
+        self.assertEqual([row.call_id for row in rows], ["\x1b", "b"])
+        self.assertEqual((len(rows), rows[1].party, len(rows[:1])), (2, "callee", 1))
+        self.assertNotIn("\x1b", repr(rows))
+
+    def test_empty(self) -> None:
+        """
+        A table without rows is a sentence.
+        """
+        self.assertEqual(repr(table()), "Nothing.")
+
+    def test_missing(self) -> None:
+        """
+        What is not there is a dash.
+        """
+        self.assertEqual(repr(table(Row("", "x", None))).splitlines()[1].split(), list("-x--"))
+
+    def test_repeated(self) -> None:
+        """
+        The rows of one call name it once.
+        """
+        rows = [Row("a", "caller"), Row("a", "callee"), Row("b", "caller")]
+        lines = repr(table(*rows, marks=1)).splitlines()
+        self.assertEqual([line.split()[0] for line in lines[1:]], ["a", "callee", "b"])
+
+    def test_long(self) -> None:
+        """
+        A cell longer than the screen is cut, and says so.
+        """
+        line = repr(table(Row("a" * 10_000, "caller"))).splitlines()[1]
+        self.assertEqual(line.split()[0], "a" * (LONGEST - 3) + "...")
+
+    def test_many(self) -> None:
+        """
+        Of thousands of rows the first are shown, and the rest counted.
+        """
+        lines = repr(table(*[Row("a", "caller")] * (ROWS + 12))).splitlines()
+        self.assertEqual(len(lines), ROWS + 2)
+        self.assertIn("12 more", lines[-1])
+
+
+class SentenceTests(SynchronousTestCase):
+    def test_without_quotes(self) -> None:
+        """
+        The prompt shows an answer without quotes.
+        """
+        self.assertEqual(repr(Sentence("It's done")), "It's done")
