@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from siptwist.errors import MalformedURI
 from siptwist.sip.fields import CSeq, NameAddr, Via
+from siptwist.sip.headers import Headers
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, call_id_of, cseq_of, from_of, to_of, via_of
 from siptwist.sip.uri import SIPURI
@@ -54,6 +55,12 @@ class Ticket(NamedTuple):
         uri = self.uri if request.uri == self.request.uri else _sip_uri(request.uri)
         return self._replace(request=request, uri=uri)
 
+    def slim(self) -> Ticket:
+        """
+        The same ticket without the message, to be kept for long.
+        """
+        return self._replace(request=Request(self.request.method, self.request.uri, _NO_HEADERS))
+
     @property
     def method(self) -> str:
         return self.request.method
@@ -64,6 +71,9 @@ class Ticket(NamedTuple):
         Whether the request is inside a dialog (RFC 3261 section 12.2).
         """
         return self.to.tag is not None
+
+
+_NO_HEADERS = Headers()
 
 
 def _sip_uri(text: str) -> SIPURI | None:

@@ -57,6 +57,17 @@ class Context:
         self.offers = False
         self.is_anchored = False
 
+    def slim(self) -> None:
+        """
+        Let go of all that only an unanswered request needs: what is left waits
+        for half a minute for another 2xx (RFC 6026).
+        """
+        self.forward = self.forward._replace(ticket=self.forward.ticket.slim())
+        self.passages = {
+            branch: passage._replace(ticket=self.forward.ticket)
+            for branch, passage in self.passages.items()
+        }
+
 
 class Upward(Protocol):
     """
@@ -443,6 +454,8 @@ class Forwarding:
             self._carry_out(consequence)
         if context.transaction is not None:
             self._transactions.respond(context.transaction, answer)
+            if 200 <= answer.status < 300 and not context.fork.pending:
+                context.slim()
 
     def _end_refused(self, context: Context, response: Response) -> None:
         if context.place is None or context.forward.ticket.in_dialog or response.status < 300:

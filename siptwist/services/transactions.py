@@ -137,6 +137,7 @@ class TransactionService(Service):
             return False
         self.sender.send(data, transaction.source, transaction.side)
         if transaction.is_final and not was_final:
+            transaction.user = None
             self._watch(transaction)
         return True
 
@@ -165,6 +166,8 @@ class TransactionService(Service):
             elif transaction.cancelled and was_calling:
                 self._send_cancel(transaction)
             self.user.response_arrived(transaction, response)
+            if response.status >= 200 and transaction.state is not State.ACCEPTED:
+                transaction.user = None
         elif transaction.ack and response.status >= 300:
             self.sender.send(transaction.ack, transaction.hop, transaction.side)
         return True
