@@ -5,7 +5,7 @@ The pieces that SIP's grammar is made of (RFC 3261 section 25.1).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 # token = 1*(alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~")
@@ -25,10 +25,9 @@ HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9\-._]*))"
 REMEMBERED = 200
 
 _TOKEN = re.compile(TOKEN)
-_PARAM = re.compile(
-    rf"[ \t]*;[ \t]*({TOKEN})(?:[ \t]*=[ \t]*({QUOTED}|[^\x00-\x20\x7f;,\"]+))?",
-    re.DOTALL,
-)
+_VALUE = rf"(?:{QUOTED}|[^\x00-\x20\x7f;,\"]+)"
+_PARAM = re.compile(rf";[ \t]*({TOKEN})(?:[ \t]*=[ \t]*({_VALUE}))?", re.DOTALL)
+_PARAMS = re.compile(rf"(?:[ \t]*;[ \t]*{TOKEN}(?:[ \t]*=[ \t]*{_VALUE})?+)*+[ \t]*", re.DOTALL)
 _PLAIN = re.compile(r"[^\"<>]*")
 _BALANCED = re.compile(rf"(?:[^\"<>]|{QUOTED}|<(?:[^\"<>]|{QUOTED})*+>)*+", re.DOTALL)
 _PIECE = re.compile(rf"(?:[^\"<>,]|{QUOTED}|<(?:[^\"<>]|{QUOTED})*+>)++", re.DOTALL)
@@ -49,19 +48,12 @@ def unfold(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _parameters(text: str) -> Mapping[str, str] | None:
+    if _PARAMS.fullmatch(text) is None:
+        return None
     found: dict[str, str] = {}
-    end = 0
-    for match in _params_of(text):
-        found.setdefault(match[1].lower(), match[2] or "")
-        end = match.end()
-    return found if not text[end:].strip(" \t") else None
-
-
-def _params_of(text: str) -> Iterator[re.Match[str]]:
-    position = 0
-    while match := _PARAM.match(text, position):
-        yield match
-        position = match.end()
+    for name, value in _PARAM.findall(text):
+        found.setdefault(name.lower(), value)
+    return found
 
 
 def parse_parameters(text: str) -> Mapping[str, str] | None:
