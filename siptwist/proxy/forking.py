@@ -40,7 +40,7 @@ class Fork:
     __slots__ = ("_best", "_challenges", "_groups", "_pending", "is_answered", "is_cancelled")
 
     def __init__(self, targets: Sequence[Target]) -> None:
-        self._groups = _by_q(targets)
+        self._groups = _by_q(targets) if len(targets) > 1 else [list(targets)]
         self._pending: set[str] = set()
         self._best: tuple[str, Response] | None = None
         self._challenges: dict[int, list[Header]] = {}

@@ -33,6 +33,8 @@ class Identity:
     ``inside`` and ``outside`` are what we tell each side; ``bound`` is where the
     sockets are, which differs outside when ``host_outbound`` names a public
     address of a router before us.  ``names`` are further hosts that mean us.
+    ``one_socket`` is whether both sides share one address, as behind another
+    NAT router.
     """
 
     inside: Hop
@@ -43,6 +45,7 @@ class Identity:
     own: frozenset[tuple[str, int]] = field(init=False)
     sent_by: Mapping[Side, str] = field(init=False)
     routes: Mapping[Side, str] = field(init=False)
+    one_socket: bool = field(init=False)
 
     def __post_init__(self) -> None:
         hosts = {self.inside.host, self.outside.host, *self.bound.values(), *self.names}
@@ -53,13 +56,8 @@ class Identity:
         object.__setattr__(self, "sent_by", sent_by)
         routes = {side: f"<{self.uri(side, parameters=';lr')}>" for side in Side}
         object.__setattr__(self, "routes", routes)
-
-    @property
-    def one_socket(self) -> bool:
-        """
-        Whether both sides share one address, as behind another NAT router.
-        """
-        return self.bound[Side.INSIDE] == self.bound[Side.OUTSIDE]
+        one_socket = self.bound[Side.INSIDE] == self.bound[Side.OUTSIDE]
+        object.__setattr__(self, "one_socket", one_socket)
 
     def facing(self, side: Side) -> Hop:
         return self.inside if side is Side.INSIDE else self.outside

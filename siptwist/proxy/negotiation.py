@@ -140,7 +140,7 @@ class Negotiation:
         dialog = self._dialog(key)
         if status < 300:
             return self._succeed(passage, response, dialog)
-        if dialog is None or dialog.is_established or passage.ticket.in_dialog:
+        if dialog is None or dialog.is_established or passage.in_dialog:
             # RFC 3261 section 14.1: a refused re-INVITE changes nothing.
             return Consequence(Outcome.REJECT, key)
         if passage.method == "UPDATE":
@@ -152,7 +152,7 @@ class Negotiation:
     ) -> Consequence | None:
         if passage.method != "INVITE" or passage.key is None or dialog is None:
             return None
-        if passage.ticket.in_dialog:
+        if passage.in_dialog:
             return None
         tag = to_of(response).tag or ""
         if len(dialog.callee_tags) < 64:
@@ -168,16 +168,6 @@ class Negotiation:
         """
         self.dialogs.close(key)
         return Consequence(Outcome.CLOSE, key, reason=reason)
-
-    def place_in(
-        self, passage: Passage, place: tuple[CallKey, Party] | None, offers: bool
-    ) -> Passage:
-        """
-        The passage with the call it belongs to.
-        """
-        if place is None:
-            return passage
-        return passage._replace(key=place[0], party=place[1], offers=offers)
 
 
 __all__ = ["Consequence", "MalformedSDP", "Negotiation", "Outcome"]

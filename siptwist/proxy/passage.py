@@ -38,7 +38,10 @@ class Passage(NamedTuple):
     whether it carried a session description.
     """
 
-    ticket: Ticket
+    method: str
+    in_dialog: bool
+    source_side: Side
+    sent_at: float
     target: Target
     hop: Hop
     side: Side
@@ -51,10 +54,6 @@ class Passage(NamedTuple):
     key: CallKey | None = None
     party: Party | None = None
     offers: bool = False
-
-    @property
-    def method(self) -> str:
-        return self.ticket.method
 
 
 class Passages:
@@ -91,9 +90,14 @@ class Passages:
         side: Side,
         branch: str,
         identity: Identity,
+        place: tuple[CallKey, Party] | None = None,
+        offers: bool = False,
     ) -> tuple[Request, Passage]:
         """
         The request as ``target`` shall receive it.
+
+        :param place: the call it belongs to, and who sends it.
+        :param offers: whether it carries a session description.
 
         :raises SIPError: with the status to answer with.
         """
@@ -121,7 +125,10 @@ class Passages:
             changes["record-route"] = (own_record_route(identity, side), *kept)
         request = Request(ticket.method, target.uri, headers.replaced(changes), ticket.request.body)
         passage = Passage(
-            forward.ticket,
+            ticket.method,
+            ticket.in_dialog,
+            ticket.side,
+            ticket.now,
             target,
             hop,
             side,
@@ -131,6 +138,9 @@ class Passages:
             hidden,
             below,
             attempt,
+            place[0] if place else None,
+            place[1] if place else None,
+            offers,
         )
         return request, passage
 
@@ -140,18 +150,17 @@ class Passages:
         """
         headers = response.headers
         changes: dict[str, tuple[Header, ...]] = {"via": passage.vias}
-        ticket = passage.ticket
         if "record-route" in headers:
             changes["record-route"] = swapped_record_routes(
-                headers, identity, ticket.side, passage.below, passage.record_routes
+                headers, identity, passage.source_side, passage.below, passage.record_routes
             )
         if passage.to_phone and not passage.from_phone:
             phone = Phone(to_of(response).aor, passage.hop, passage.side, passage.target.mask)
             is_redirect = response.status >= 300
             self._masquerade.outgoing(
-                changes, headers, phone, identity, ticket.now, only_local=is_redirect
+                changes, headers, phone, identity, passage.sent_at, only_local=is_redirect
             )
-        return response._replace(headers=headers.replaced(changes))
+        return Response(response.status, response.reason, headers.replaced(changes), response.body)
 
     def complete(
         self, passage: Passage, response: Response, identity: Identity, now: float

@@ -10,7 +10,7 @@ from siptwist.errors import MalformedURI
 from siptwist.sip.fields import CSeq, NameAddr, Via
 from siptwist.sip.headers import Headers
 from siptwist.sip.hop import Hop, Side
-from siptwist.sip.message import Request, call_id_of, cseq_of, from_of, to_of, via_of
+from siptwist.sip.message import Request
 from siptwist.sip.uri import SIPURI
 
 
@@ -35,16 +35,17 @@ class Ticket(NamedTuple):
 
     @classmethod
     def make(cls, request: Request, source: Hop, side: Side, now: float) -> Ticket:
+        headers = request.headers
         return cls(
             request,
             source,
             side,
             now,
-            via_of(request),
-            from_of(request),
-            to_of(request),
-            cseq_of(request),
-            call_id_of(request),
+            headers.via,
+            headers.from_,
+            headers.to,
+            headers.cseq,
+            headers.get("call-id") or "",
             _sip_uri(request.uri),
         )
 
@@ -52,14 +53,24 @@ class Ticket(NamedTuple):
         """
         The same way, with another Request-URI, other Routes or another body.
         """
-        uri = self.uri if request.uri == self.request.uri else _sip_uri(request.uri)
-        return self._replace(request=request, uri=uri)
+        return Ticket(
+            request,
+            self.source,
+            self.side,
+            self.now,
+            self.via,
+            self.from_,
+            self.to,
+            self.cseq,
+            self.call_id,
+            self.uri if request.uri == self.request.uri else _sip_uri(request.uri),
+        )
 
     def slim(self) -> Ticket:
         """
         The same ticket without the message, to be kept for long.
         """
-        return self._replace(request=Request(self.request.method, self.request.uri, _NO_HEADERS))
+        return self.with_request(Request(self.request.method, self.request.uri, _NO_HEADERS))
 
     @property
     def method(self) -> str:

@@ -62,11 +62,8 @@ class Context:
         Let go of all that only an unanswered request needs: what is left waits
         for half a minute for another 2xx (RFC 6026).
         """
-        self.forward = self.forward._replace(ticket=self.forward.ticket.slim())
-        self.passages = {
-            branch: passage._replace(ticket=self.forward.ticket)
-            for branch, passage in self.passages.items()
-        }
+        _, targets, from_phone, to_phone, why = self.forward
+        self.forward = Forward(self.forward.ticket.slim(), targets, from_phone, to_phone, why)
 
 
 class Upward(Protocol):
@@ -288,11 +285,17 @@ class Forwarding:
             self._own_answer(context, branch, 487)
             return
         request, passage = self._passages.prepare(
-            context.forward, target, hops[0], side, branch, self._core.identity
+            context.forward,
+            target,
+            hops[0],
+            side,
+            branch,
+            self._core.identity,
+            context.place,
+            context.offers,
         )
         if passage.attempt is not None and would_overflow(passage.attempt, self._locations):
             raise NoFreePorts("Too many registrations")
-        passage = self._negotiation.place_in(passage, context.place, context.offers)
         if side is Side.OUTSIDE:
             self._peers.note(hops[0])
         if context.transaction is None:

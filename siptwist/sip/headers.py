@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from siptwist.errors import MalformedHeader
+from siptwist.sip.fields import CSeq, NameAddr, Via
 from siptwist.sip.grammar import is_token, split_commas, unfold
 
 # RFC 3261 section 7.3.3 and the IANA registry of SIP compact forms.
@@ -93,13 +95,31 @@ def _parse_field(line: str) -> Header:
 class Headers:
     """
     An ordered list of header fields that never changes; editing makes another.
+
+    ``via`` is the topmost, ``from_``, ``to`` and ``cseq`` are what they say: typed
+    views, read when first asked for and then kept, as the index of keys is.
+    They raise :class:`MalformedHeader`.
     """
 
-    __slots__ = ("_first", "_items")
+    __slots__ = ("_first", "_items", "cseq", "from_", "to", "via")
+
+    _first: dict[str, Header]
+    cseq: CSeq
+    from_: NameAddr
+    to: NameAddr
+    via: Via
 
     def __init__(self, items: Sequence[Header] = ()) -> None:
         self._items = items
-        self._first = {header[0]: header for header in reversed(items)}
+
+    def __getattr__(self, name: str) -> Any:
+        # Comes here once for each view: a slot that is filled is found without.
+        read = _VIEWS.get(name)
+        if read is None:
+            raise AttributeError(name)
+        value = read(self)
+        setattr(self, name, value)
+        return value
 
     @classmethod
     def parse(cls, text: str) -> Headers:
@@ -221,6 +241,15 @@ class Headers:
 
     def edit(self) -> HeadersEditor:
         return HeadersEditor(list(self._items))
+
+
+_VIEWS: dict[str, Callable[[Headers], Any]] = {
+    "_first": lambda headers: {header[0]: header for header in reversed(headers._items)},
+    "via": lambda headers: Via.parse(split_commas(headers.get("via") or "")[0]),
+    "from_": lambda headers: NameAddr.parse(headers.get("from") or "", "From"),
+    "to": lambda headers: NameAddr.parse(headers.get("to") or "", "To"),
+    "cseq": lambda headers: CSeq.parse(headers.get("cseq") or ""),
+}
 
 
 class HeadersEditor:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from siptwist.errors import MalformedMessage
 from siptwist.sip.fields import CSeq, NameAddr, Via
-from siptwist.sip.grammar import TOKEN, split_commas
+from siptwist.sip.grammar import TOKEN
 from siptwist.sip.headers import Header, Headers, keep_header, make_header
 from siptwist.sip.status import reason_of
 from siptwist.sip.uri import is_uri
@@ -108,19 +108,19 @@ def via_of(message: Message) -> Via:
 
     :raises MalformedHeader: when it cannot be read.
     """
-    return Via.parse(split_commas(message.headers.get("via") or "")[0])
+    return message.headers.via
 
 
 def from_of(message: Message) -> NameAddr:
-    return NameAddr.parse(message.headers.get("from") or "", "From")
+    return message.headers.from_
 
 
 def to_of(message: Message) -> NameAddr:
-    return NameAddr.parse(message.headers.get("to") or "", "To")
+    return message.headers.to
 
 
 def cseq_of(message: Message) -> CSeq:
-    return CSeq.parse(message.headers.get("cseq") or "")
+    return message.headers.cseq
 
 
 def call_id_of(message: Message) -> str:
@@ -209,17 +209,14 @@ def _check(headers: Headers) -> None:
     for key, name in _MANDATORY:
         if not headers.get(key):
             raise MalformedMessage(f"Missing {name}")
-    via = headers.get("via") or ""
     repeated = headers.repeated
     for key in repeated:
         if key in _SINGLE:
             raise MalformedMessage(f"More than one {_SINGLE[key]}")
-    if "," in via or "via" in repeated:
+    if "via" in repeated or "," in (headers.get("via") or ""):
         _check_vias(headers)
-        via = split_commas(via)[0]
-    Via.parse(via)
-    NameAddr.parse(headers.get("from") or "", "From")
-    NameAddr.parse(headers.get("to") or "", "To")
+    # Reading them is the check.
+    _ = headers.via, headers.from_, headers.to, headers.cseq
 
 
 def _check_vias(headers: Headers) -> None:
