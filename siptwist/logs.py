@@ -1,5 +1,6 @@
 """
-Loggers whose level can be changed, by namespace, while running.
+Loggers whose level can be changed, by namespace, while running, and whose
+events hold nothing that a log or a terminal would stumble over.
 """
 
 from __future__ import annotations
@@ -8,17 +9,57 @@ from functools import lru_cache
 
 from twisted.logger import (
     FilteringLogObserver,
+    ILogObserver,
     InvalidLogLevelError,
+    LogEvent,
     Logger,
     LogLevel,
     LogLevelFilterPredicate,
     globalLogPublisher,
 )
+from zope.interface import implementer
 
 _ROOT = "siptwist"
 
+
+def shown(text: str) -> str:
+    """
+    Text that is safe to print.  What cannot be printed is spelled as in a
+    Python string.
+    """
+    text = text.replace("\\", "\\\\")
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
+
+
+class _Spelled(str):
+    """
+    Text that was spelled out: ``{text!r}`` does not do it again.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"'{self}'"
+
+
+@implementer(ILogObserver)
+def _publish(event: LogEvent) -> None:
+    """
+    Pass an event on, whatever strangers put into its words: a line stays a
+    line, and a terminal does not obey it.
+    """
+    for key, value in event.items():
+        if type(value) is str and not value.isprintable() and key != "log_format":
+            event[key] = _Spelled(shown(value))
+    globalLogPublisher(event)
+
+
 _levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
-_observer = FilteringLogObserver(globalLogPublisher, [_levels])
+_observer = FilteringLogObserver(_publish, [_levels])
 _chosen: dict[str, str] = {}
 
 # The bits of siproxd's debug_level, and the rooms that say what they asked for.

@@ -16,7 +16,6 @@ from siptwist.logs import logger
 from siptwist.net.addresses import Chosen
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.location import Locations
-from siptwist.services.tables import shown
 from siptwist.sip.hop import Side
 
 
@@ -83,7 +82,7 @@ class AnnouncingService(Service):
         """
         super().startService()
         for note in self._settings.notes:
-            self._log.info("{note}", note=shown(str(note)))
+            self._log.info("{note}", note=str(note))
         for line in self.lines():
             self._log.info("{line}", line=line)
         phones = self._identity.facing(Side.INSIDE)
@@ -115,7 +114,7 @@ class AnnouncingService(Service):
     def _registrations(self) -> str:
         why = "" if self._settings.registration_file else "; registration_file is not set"
         return (
-            f"Registrations: kept in {shown(self._path)}{why}; "
+            f"Registrations: kept in {self._path}{why}; "
             f"{_counted(len(self._locations), 'phone')} known"
         )
 

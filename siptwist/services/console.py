@@ -22,7 +22,7 @@ from siptwist.media.leg import MediaStream
 from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.dialogs import Dialog, Dialogs
 from siptwist.proxy.location import Locations
-from siptwist.services.tables import Sentence, Table, shown
+from siptwist.services.tables import Sentence, Table
 from siptwist.sip.hop import Hop
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Console:
             self._media.close(key, "dropped by the operator")
         for key in dialogs:
             self._dialogs.close(key)
-        name = shown(str(call_id))
+        name = logs.shown(str(call_id))
         if not media and not dialogs:
             return Sentence(f"0 calls have the Call-ID {name}")
         return Sentence(
@@ -182,7 +182,7 @@ class Console:
         module = category.rpartition(".")[0]
         unknown = category not in sys.modules and module not in sys.modules
         warning = " (nothing of that name is loaded)" if unknown else ""
-        return Sentence(f"{shown(category)}: {level} from now on{warning}")
+        return Sentence(f"{logs.shown(category)}: {level} from now on{warning}")
 
 
 def make_manhole(

@@ -10,24 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
 
+from siptwist.logs import shown
+
 #: Characters of a cell, and rows of a table, that are shown.
 LONGEST = 72
 ROWS = 500
 
 _Row = TypeVar("_Row", bound=tuple[Any, ...])
-
-
-def shown(text: str) -> str:
-    """
-    Text that is safe to print.  What cannot be printed is spelled as in a
-    Python string, so that a Call-ID can be copied into :func:`drop`.
-    """
-    text = text.replace("\\", "\\\\")
-    if text.isprintable():
-        return text
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
-    )
 
 
 class Sentence(str):

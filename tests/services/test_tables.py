@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.services.tables import LONGEST, ROWS, Sentence, Table, shown
+from siptwist.services.tables import LONGEST, ROWS, Sentence, Table
 
 
 class Row(NamedTuple):
@@ -20,38 +20,6 @@ class Row(NamedTuple):
 
 def table(*rows: Row, marks: int = 0) -> Table[Row]:
     return Table(Row._fields, rows, "Nothing.", marks)
-
-
-class ShownTests(SynchronousTestCase):
-    def test_readable(self) -> None:
-        """
-        Text that can be printed is shown as it is, in any script.
-        """
-        for text in ("", "a84b4c76@10.0.0.5", "Jürgen \u4e2d"):
-            self.assertEqual(shown(text), text)
-
-    def test_escapes(self) -> None:
-        """
-        Terminal sequences, line ends, and text that runs backwards are spelled out.
-        """
-        for text in (
-            "\x1b[2J",
-            "\x9b2J",
-            "a\r\nb",
-            "\x07",
-            "\u202etxt",
-            "\u2028",
-            "\udcff",
-            "\x00",
-        ):
-            self.assertTrue(shown(text).isprintable(), ascii(text))
-
-    def test_reversible(self) -> None:
-        """
-        What is shown can be typed between quotes, and is the same text again.
-        """
-        text = "\x1b\\x1b\udcff\u202e\\"
-        self.assertEqual(eval(f'"{shown(text)}"'), text)
 
 
 class TableTests(SynchronousTestCase):
