@@ -249,7 +249,7 @@ class RegistrationPathTests(SynchronousTestCase):
 class StartTests(TapCase):
     KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea op\n"
 
-def setUp(self) -> None:
+    def setUp(self) -> None:
         super().setUp()
         self.reactor = MemoryReactor()
 
