@@ -84,8 +84,11 @@ class Core:
         return Reply(404, why="nobody named")
 
     def _nobody(self, ticket: Ticket) -> Reply:
-        aors = [ticket.uri.aor if ticket.uri else "", ticket.to.aor]
-        if any(map(self._locations.has_lapsed, aors)):
+        uri = ticket.uri
+        aors = [uri.aor if uri else "", ticket.to.aor]
+        mask = mask_in(uri) if uri and self.identity.is_own(uri) else None
+        known = mask and (self._locations.by_mask(mask) or self._visitors.by_mask(mask))
+        if known or any(map(self._locations.has_lapsed, aors)):
             return Reply(480, why="registration has expired")
         return Reply(404, why="nobody known")
 

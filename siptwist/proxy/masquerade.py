@@ -14,11 +14,10 @@ from siptwist.errors import MalformedHeader, MalformedURI
 from siptwist.proxy.access import is_local
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.location import Binding, Locations, user_of
-from siptwist.proxy.masks import masked_contact, new_mask
+from siptwist.proxy.masks import CONTACT_LENGTH, masked_contact, new_mask
 from siptwist.proxy.visitors import Visitor, Visitors
-from siptwist.sip.fields import NameAddr, Via
-from siptwist.sip.grammar import split_commas
-from siptwist.sip.headers import Header, Headers, keep_header, make_header
+from siptwist.sip.fields import NameAddr
+from siptwist.sip.headers import Header, Headers, make_header
 from siptwist.sip.hop import Hop, Side
 
 # Requests that make or refresh a dialog (RFC 3261 section 16.6 step 4).
@@ -35,36 +34,6 @@ class Phone:
     hop: Hop
     side: Side
     mask: str = ""
-
-
-def arrived_vias(headers: Headers, via: Via, source: Hop) -> tuple[Header, ...]:
-    """
-    The Vias as the response shall carry them: the topmost says where the
-    request really came from (RFC 3261 section 18.2.1, RFC 3581 section 4).
-    """
-    found = headers.fields("via")
-    asks = via.parameter("rport") is not None
-    if not asks and via.host.strip("[]") == source.host:
-        return found
-    text = found[0][1]
-    if asks and "," not in text and text.endswith(";rport") and "received" not in text:
-        made = f"{text}={source.port};received={source.host}"
-    else:
-        made = ", ".join([_with_source(via, source), *split_commas(text)[1:]])
-    return (keep_header("Via", made), *found[1:])
-
-
-def _with_source(via: Via, source: Hop) -> str:
-    kept = [
-        piece.strip(" \t")
-        for piece in via.parameters.split(";")[1:]
-        if piece.partition("=")[0].strip(" \t").lower() not in ("received", "rport")
-    ]
-    if via.parameter("rport") is not None:
-        kept.append(f"rport={source.port}")
-    kept.append(f"received={source.host}")
-    port = "" if via.port is None else f":{via.port}"
-    return f"SIP/2.0/{via.transport} {via.host}{port};" + ";".join(kept)
 
 
 def own_via(identity: Identity, side: Side, branch: str, transport: str = "UDP") -> Header:
@@ -117,6 +86,12 @@ class Masquerade:
             masked = [self._mask(text, phone, identity, now, only_local) for text in contacts]
             if masked != contacts:
                 changes["contact"] = tuple([make_header("Contact", text) for text in masked])
+        self.name_agent(changes)
+
+    def name_agent(self, changes: dict[str, tuple[Header, ...]]) -> None:
+        """
+        Hide which kind of phone it is, when that is wanted.
+        """
         if self._ua_string:
             changes["user-agent"] = (make_header("User-Agent", self._ua_string),)
 
@@ -127,6 +102,8 @@ class Masquerade:
         if not contact.is_sip:
             return text
         uri = contact.uri
+        if len(contact.uri_text) > CONTACT_LENGTH:
+            raise MalformedHeader("Contact", text)
         if only_local and not is_local(uri.address) and uri.address != phone.hop.host:
             return text
         for binding in self._bindings(phone, now):

@@ -16,7 +16,7 @@ from siptwist.proxy.identity import Identity
 from siptwist.proxy.passage import Passage
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Side
-from siptwist.sip.message import Response, to_of
+from siptwist.sip.message import Response, from_of, to_of
 
 # The other side no longer knows the dialog: BYE has done its work
 # (RFC 3261 section 15.1.1).
@@ -126,17 +126,42 @@ class Negotiation:
                 return dialog
         return None
 
-    def consequence(self, passage: Passage, response: Response) -> Consequence | None:
+    def consequences(self, passage: Passage, response: Response) -> tuple[Consequence, ...]:
         """
         What a final response does, once it is the one that counts.
         """
         key, status = passage.key, response.status
         if key is None or status < 200:
-            return None
+            return ()
         if passage.method == "BYE":
-            return self.end(key, "BYE") if status < 300 or status in _GONE else None
+            is_over = status < 300 or status in _GONE
+            return self._hang_up(key, passage, response) if is_over else ()
         if passage.method not in ("INVITE", "UPDATE"):
-            return None
+            return ()
+        found = self._consequence(key, passage, response)
+        return () if found is None else (found,)
+
+    def _hang_up(
+        self, key: CallKey, passage: Passage, response: Response
+    ) -> tuple[Consequence, ...]:
+        """
+        The dialog with one callee is over; the media too, unless another
+        callee has answered as well.  Whoever called back in through a provider
+        that did not stay in the dialog hangs up all passes at once.
+        """
+        callee = to_of(response) if passage.party is Party.CALLER else from_of(response)
+        ended = []
+        for dialog in self.dialogs.by_call_id(key.call_id):
+            if dialog.key.caller_tag == key.caller_tag:
+                dialog.callee_tags.discard(callee.tag or "")
+                if not dialog.callee_tags:
+                    ended.append(self.end(dialog.key, "BYE"))
+        return tuple(ended)
+
+    def _consequence(
+        self, key: CallKey, passage: Passage, response: Response
+    ) -> Consequence | None:
+        status = response.status
         dialog = self._dialog(key)
         if status < 300:
             return self._succeed(passage, response, dialog)

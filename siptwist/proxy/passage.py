@@ -15,7 +15,6 @@ from siptwist.proxy.masquerade import (
     RECORD_ROUTED,
     Masquerade,
     Phone,
-    arrived_vias,
     own_record_route,
     own_via,
     swapped_record_routes,
@@ -102,7 +101,7 @@ class Passages:
         :raises SIPError: with the status to answer with.
         """
         ticket = forward.ticket
-        vias = arrived_vias(ticket.request.headers, ticket.via, ticket.source)
+        vias = ticket.vias
         hides = forward.from_phone and side is Side.OUTSIDE
         attempt = None
         if hides and ticket.method == "REGISTER":
@@ -115,7 +114,9 @@ class Passages:
         hidden: tuple[Header, ...] = ()
         below = 0
         if hides:
-            if attempt is None:
+            if attempt is not None:
+                self._masquerade.name_agent(changes)
+            else:
                 phone = Phone(ticket.from_.aor, ticket.source, ticket.side)
                 self._masquerade.outgoing(changes, headers, phone, identity, ticket.now)
             hidden = headers.fields("record-route")

@@ -24,7 +24,6 @@ from siptwist.proxy.decision import Forward, Reply, Target
 from siptwist.proxy.direction import Peers
 from siptwist.proxy.forking import Fork
 from siptwist.proxy.location import Binding, Locations
-from siptwist.proxy.masquerade import arrived_vias
 from siptwist.proxy.negotiation import Consequence, Negotiation, Outcome
 from siptwist.proxy.passage import Passage, Passages
 from siptwist.proxy.registration import would_overflow
@@ -36,6 +35,11 @@ from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Response, make_response
 from siptwist.sip.transaction import ClientTransaction, ServerTransaction
 
+# Our name in answers of ours (RFC 3261 section 20.35).
+SERVER = ("Server", "siptwist")
+# How many names that resolve to us are learned.
+NAMES_LIMIT = 64
+
 Apply = Callable[[tuple[Binding, ...], tuple[str, ...]], "Deferred[None]"]
 
 
@@ -46,7 +50,17 @@ class Context:
     ``transaction`` is ``None`` for an ACK, which nobody answers.
     """
 
-    __slots__ = ("fork", "forward", "is_anchored", "offers", "passages", "place", "transaction")
+    __slots__ = (
+        "fork",
+        "forward",
+        "is_anchored",
+        "offers",
+        "passages",
+        "place",
+        "refusal",
+        "transaction",
+        "waiting",
+    )
 
     def __init__(self, transaction: ServerTransaction | None, forward: Forward) -> None:
         self.transaction = transaction
@@ -55,7 +69,11 @@ class Context:
         self.passages: dict[str, Passage] = {}
         self.place: tuple[CallKey, Party] | None = None
         self.offers = False
+        # The media is asked for once, whatever the number of targets: those
+        # that wait for it, and why they shall not have it.
         self.is_anchored = False
+        self.waiting: list[tuple[str, Target, list[Hop], Side]] | None = None
+        self.refusal: BaseException | None = None
 
     def slim(self) -> None:
         """
@@ -189,7 +207,7 @@ class Forwarding:
         if context.transaction is None:
             return
         response = make_response(
-            context.forward.ticket.request, status, reason, os.urandom(5).hex(), headers
+            context.forward.ticket.request, status, reason, os.urandom(5).hex(), (SERVER, *headers)
         )
         self._receive(context, branch, response)
 
@@ -225,31 +243,58 @@ class Forwarding:
                 self._recognize(context, host_and_port(target.next_hop)[0])
                 return
             side = self._core.direction.side_of(hops[0], identity)
-        anchored = None if context.is_anchored else self._anchor(context, side)
-        if not isinstance(anchored, Deferred):
-            self._transmit(context, branch, target, hops, side)
+        if not context.is_anchored:
+            context.is_anchored = True
+            self._begin_media(context, side)
+        self._depart(context, branch, target, hops, side)
+
+    def _depart(
+        self, context: Context, branch: str, target: Target, hops: list[Hop], side: Side
+    ) -> None:
+        """
+        Send when the media is there; without it, no target is sent anything.
+        """
+        if context.refusal is not None:
+            raise context.refusal
+        if context.waiting is not None:
+            context.waiting.append((branch, target, hops, side))
             return
-        when(
-            anchored,
-            lambda _: self._guard(context, branch, self._transmit, target, hops, side),
-            self._fail(context, branch),
-        )
+        self._transmit(context, branch, target, hops, side)
 
     def _recognize(self, context: Context, name: str) -> None:
         """
         A name turned out to be ours: the request is for us after all.
         """
         identity = self._core.identity
-        if name in identity.names or context.transaction is None:
+        is_full = len(identity.names) >= NAMES_LIMIT
+        if name in identity.names or is_full or context.transaction is None:
             raise SIPError("Loop Detected", 482)
         self._core.identity = replace(identity, names=identity.names | {name})
         self.above.serve(context.transaction, context.forward.ticket)
+
+    def _begin_media(self, context: Context, side: Side) -> None:
+        def go_on(_: object = None) -> None:
+            waiting, context.waiting = context.waiting or [], None
+            for branch, target, hops, side in waiting:
+                self._guard(context, branch, self._depart, target, hops, side)
+
+        def failed(failure: Failure) -> None:
+            context.refusal = failure.value
+            go_on()
+
+        try:
+            anchored = self._anchor(context, side)
+        except Exception as error:
+            context.refusal = error
+            return
+        if isinstance(anchored, Deferred):
+            context.waiting = []
+            when(anchored, go_on, failed)
 
     def _anchor(self, context: Context, side: Side) -> Any:
         """
         Have ports lent for what the request describes, and write them in.
         """
-        context.is_anchored = True
         ticket = context.forward.ticket
         context.place = self._negotiation.place(ticket, side)
         if context.place is None:
@@ -257,9 +302,9 @@ class Forwarding:
         description = self._negotiation.of_request(ticket, context.place, self._core.identity)
         if description is None:
             return None
-        context.offers = True
 
         def write(granted: Any) -> None:
+            context.offers = True
             request = anchor_request(ticket.request, description, granted)
             context.forward = context.forward._replace(ticket=ticket.with_request(request))
 
@@ -281,7 +326,7 @@ class Forwarding:
     def _transmit(
         self, context: Context, branch: str, target: Target, hops: list[Hop], side: Side
     ) -> None:
-        if context.fork.is_cancelled:
+        if context.fork.is_cancelled or context.fork.is_answered:
             self._own_answer(context, branch, 487)
             return
         request, passage = self._passages.prepare(
@@ -344,7 +389,7 @@ class Forwarding:
         """
         Go on with the next server of the same domain (RFC 3263 section 4.3).
         """
-        if context.fork.is_cancelled or context.fork.is_answered:
+        if context.fork.is_cancelled or context.fork.is_answered or transaction.cancelled:
             return False
         self._resolver.mark_dead(transaction.hop)
         passage = context.passages.pop(transaction.branch)
@@ -395,13 +440,12 @@ class Forwarding:
         Send a response to the one who asked.
         """
         transaction, passage = context.transaction, context.passages.get(branch)
-        if transaction is None:
+        if transaction is None or transaction.status >= 300:
             return
         ticket = context.forward.ticket
         if passage is None:
             self._end_refused(context, response)
-            vias = arrived_vias(ticket.request.headers, ticket.via, ticket.source)
-            headers = response.headers.replaced({"via": vias})
+            headers = response.headers.replaced({"via": ticket.vias})
             self._transactions.respond(transaction, response._replace(headers=headers))
             return
         try:
@@ -452,8 +496,7 @@ class Forwarding:
         when(granted, write, failed)
 
     def _send_back(self, context: Context, passage: Passage, answer: Response) -> None:
-        consequence = self._negotiation.consequence(passage, answer)
-        if consequence is not None:
+        for consequence in self._negotiation.consequences(passage, answer):
             self._carry_out(consequence)
         if context.transaction is not None:
             self._transactions.respond(context.transaction, answer)
@@ -461,9 +504,16 @@ class Forwarding:
                 context.slim()
 
     def _end_refused(self, context: Context, response: Response) -> None:
-        if context.place is None or context.forward.ticket.in_dialog or response.status < 300:
+        """
+        A request was refused before it went anywhere.
+        """
+        if context.place is None or response.status < 300:
             return
-        self._carry_out(self._negotiation.end(context.place[0], str(response.status)))
+        ticket = context.forward.ticket
+        if not ticket.in_dialog:
+            self._carry_out(self._negotiation.end(context.place[0], str(response.status)))
+        elif context.offers and ticket.method in ("INVITE", "UPDATE"):
+            self._media.reject(context.place[0])
 
     def _carry_out(self, consequence: Consequence) -> None:
         if consequence.outcome is Outcome.CONFIRM:

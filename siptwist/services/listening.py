@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import DeferredList
+from twisted.internet.defer import gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorUDP
 from zope.interface import implementer
@@ -96,7 +96,7 @@ class ListeningService(Service):
         Service.stopService(self)
         ports, self._ports = self._ports, []
         self._transports = {}
-        return DeferredList([port.stopListening() for port in ports if port is not None])
+        return gatherResults([maybeDeferred(port.stopListening) for port in ports])
 
     def send(self, data: bytes, hop: Hop, side: Side) -> None:
         transport = self._transports.get(side)

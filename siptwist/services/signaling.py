@@ -5,7 +5,8 @@ The proxy at work: messages in, the core's decisions carried out.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -19,18 +20,14 @@ from siptwist.logs import logger
 from siptwist.proxy.core import Core
 from siptwist.proxy.decision import Decision, Drop, Forward, Reply
 from siptwist.proxy.location import Binding, Locations
-from siptwist.proxy.masquerade import arrived_vias
 from siptwist.proxy.ticket import Ticket
+from siptwist.proxy.vias import arrived_vias
 from siptwist.services.complaints import Complaints
-from siptwist.services.forwarding import Context, Forwarding
+from siptwist.services.forwarding import SERVER, Context, Forwarding
 from siptwist.services.transactions import TransactionService
-from siptwist.sip.fields import Via
-from siptwist.sip.grammar import split_commas
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, make_response, parse
 from siptwist.sip.transaction import ClientTransaction, ServerTransaction
-
-SERVER = ("Server", "siptwist")
 
 
 @implementer(IMessageReceiver)
@@ -112,7 +109,13 @@ class SignalingService(Service):
         """
         if request.method == "ACK" or "via" not in request.headers:
             return
-        response = self._response(request, source, error.status, error.reason)
+        tag = os.urandom(5).hex()
+        headers, vias = (SERVER,), ()
+        # A Via that cannot be read is the very reason for this answer, which
+        # goes to where the request came from.
+        with suppress(MalformedMessage):
+            vias = arrived_vias(request.headers, request.headers.via, source)
+        response = make_response(request, error.status, error.reason, tag, headers, vias)
         self.sender.send(bytes(response), source, side)
 
     # From the transactions
@@ -188,20 +191,42 @@ class SignalingService(Service):
     def apply(self, changed: Iterable[Binding], removed: Iterable[str]) -> Deferred[None]:
         """
         Change bindings, and fire when they are on disk.
+
+        They count at once, for a registrar's first NOTIFY may follow its 2xx at
+        its heels; when the disk fails, the old ones come back.
         """
         changed, removed = tuple(changed), tuple(removed)
+        before: dict[str, tuple[Binding | None, Binding | None]] = {
+            binding.mask: (self._locations.by_mask(binding.mask), binding) for binding in changed
+        }
         for binding in changed:
             self._locations.put(binding)
         for mask in removed:
             gone = self._locations.remove(mask)
             if gone is not None:
+                before[mask] = (gone, None)
                 self.core.retire(gone, self._reactor.seconds())
         saved: Deferred[None] = self._store.save(changed, removed)
-        return saved
+        return saved.addErrback(self._take_back, before)
+
+    def _take_back(
+        self, failure: Failure, before: Mapping[str, tuple[Binding | None, Binding | None]]
+    ) -> Failure:
+        """
+        Undo what is not on disk, except where a newer request has changed it.
+        """
+        for mask, (old, new) in before.items():
+            if self._locations.by_mask(mask) is new:
+                self._locations.remove(mask)
+                if old is not None:
+                    self._locations.put(old)
+        return failure
 
     def _answer(self, transaction: ServerTransaction, ticket: Ticket, reply: Reply) -> None:
-        response = self._response(
-            ticket.request, ticket.source, reply.status, reply.reason, reply.headers
+        tag = "" if reply.status == 100 else os.urandom(5).hex()
+        headers = (SERVER, *reply.headers)
+        response = make_response(
+            ticket.request, reply.status, reply.reason, tag, headers, ticket.vias
         )
         self._transactions.respond(transaction, response)
         if reply.status >= 200:
@@ -215,25 +240,3 @@ class SignalingService(Service):
                 why=reply.why,
                 call_id=ticket.call_id,
             )
-
-    def _response(
-        self,
-        request: Request,
-        source: Hop,
-        status: int,
-        reason: str = "",
-        headers: Iterable[tuple[str, str]] = (),
-    ) -> Response:
-        """
-        An answer of ours: with a To tag, our name, and Vias that say where the
-        request came from.
-        """
-        tag = "" if status == 100 else os.urandom(5).hex()
-        response = make_response(request, status, reason, tag, (SERVER, *headers))
-        try:
-            via = Via.parse(split_commas(request.headers.get("via") or "")[0])
-        except MalformedMessage:
-            # The very reason for this answer; it goes to where it came from.
-            return response
-        vias = arrived_vias(request.headers, via, source)
-        return response._replace(headers=response.headers.replaced({"via": vias}))
