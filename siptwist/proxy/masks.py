@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from siptwist.errors import MalformedURI, SIPError
@@ -27,6 +28,7 @@ CONTACT_LIMIT = 32
 CONTACT_LENGTH = 2048
 
 
+@lru_cache(maxsize=4096)
 def new_mask(key: bytes, *names: str) -> str:
     """
     12 hexadecimal digits that only the holder of ``key`` can predict.
@@ -46,6 +48,7 @@ def free_mask(key: bytes, is_taken: Callable[[str], bool], *names: str) -> str:
     return mask
 
 
+@lru_cache(maxsize=4096)
 def masked_contact(mask: str, user: str, identity: Identity) -> str:
     """
     The URI by which the outside knows a phone.

@@ -7,8 +7,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from siptwist.errors import MalformedURI
+from siptwist.proxy.vias import arrived_vias
 from siptwist.sip.fields import CSeq, NameAddr, Via
-from siptwist.sip.headers import Headers
+from siptwist.sip.headers import Header, Headers
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request
 from siptwist.sip.uri import SIPURI
@@ -18,8 +19,9 @@ class Ticket(NamedTuple):
     """
     A request, where it came from, and what everybody asks of it.
 
-    ``source`` is its transport address, ``side`` our side that faces it, and
-    ``uri`` the Request-URI, ``None`` when that is not a SIP URI.
+    ``source`` is its transport address, ``side`` our side that faces it,
+    ``uri`` the Request-URI, ``None`` when that is not a SIP URI, and ``vias`` what
+    its responses shall carry.
     """
 
     request: Request
@@ -32,6 +34,7 @@ class Ticket(NamedTuple):
     cseq: CSeq
     call_id: str
     uri: SIPURI | None
+    vias: tuple[Header, ...]
 
     @classmethod
     def make(cls, request: Request, source: Hop, side: Side, now: float) -> Ticket:
@@ -47,6 +50,7 @@ class Ticket(NamedTuple):
             headers.cseq,
             headers.get("call-id") or "",
             _sip_uri(request.uri),
+            arrived_vias(headers, headers.via, source),
         )
 
     def with_request(self, request: Request) -> Ticket:
@@ -64,6 +68,7 @@ class Ticket(NamedTuple):
             self.cseq,
             self.call_id,
             self.uri if request.uri == self.request.uri else _sip_uri(request.uri),
+            self.vias,
         )
 
     def slim(self) -> Ticket:

@@ -25,6 +25,7 @@ from siptwist.proxy.vias import arrived_vias
 from siptwist.services.complaints import Complaints
 from siptwist.services.forwarding import SERVER, Context, Forwarding
 from siptwist.services.transactions import TransactionService
+from siptwist.sip.headers import Header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, make_response, parse
 from siptwist.sip.transaction import ClientTransaction, ServerTransaction
@@ -110,12 +111,12 @@ class SignalingService(Service):
         if request.method == "ACK" or "via" not in request.headers:
             return
         tag = os.urandom(5).hex()
-        headers, vias = (SERVER,), ()
+        vias: tuple[Header, ...] = ()
         # A Via that cannot be read is the very reason for this answer, which
         # goes to where the request came from.
         with suppress(MalformedMessage):
             vias = arrived_vias(request.headers, request.headers.via, source)
-        response = make_response(request, error.status, error.reason, tag, headers, vias)
+        response = make_response(request, error.status, error.reason, tag, (SERVER,), vias)
         self.sender.send(bytes(response), source, side)
 
     # From the transactions

@@ -5,7 +5,7 @@ SIP messages (RFC 3261 section 7): bytes in, a value, the same bytes out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from siptwist.errors import MalformedMessage
@@ -245,13 +245,16 @@ def make_response(
     reason: str = "",
     to_tag: str = "",
     headers: Iterable[tuple[str, str]] = (),
+    vias: Sequence[Header] = (),
 ) -> Response:
     """
     An answer of ours (RFC 3261 section 8.2.6.2).
 
     :param to_tag: put into the To unless it has a tag.
+    :param vias: in the place of those of the request.
     """
-    kept = [header for header in request.headers if header[0] in _ECHOED]
+    echoed = _ECHOED_BESIDE_VIA if vias else _ECHOED
+    kept = [*vias, *[header for header in request.headers if header[0] in echoed]]
     if to_tag:
         kept = [_tagged(header, to_tag) if header[0] == "to" else header for header in kept]
     kept.extend([make_header(name, value) for name, value in headers])
@@ -268,5 +271,6 @@ def _tagged(to: Header, tag: str) -> Header:
     return keep_header("To", f"{to[1]};tag={tag}")
 
 
-_ECHOED = frozenset(("via", "from", "to", "call-id", "cseq"))
+_ECHOED_BESIDE_VIA = frozenset(("from", "to", "call-id", "cseq"))
+_ECHOED = _ECHOED_BESIDE_VIA | {"via"}
 _EMPTY = make_header("Content-Length", "0")
