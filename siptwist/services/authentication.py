@@ -94,6 +94,14 @@ class AuthenticationService(Service):
             ticket.request.headers.lines("authorization"),
             unquote(ticket.to.uri.user or "") if ticket.to.is_sip else "",
         )
+        self._log.debug(
+            "{aor!r} from {source}: {verdict} {why} [{call_id}]",
+            aor=str(ticket.to.uri),
+            source=str(ticket.source),
+            verdict=type(verdict).__name__,
+            why=getattr(verdict, "why", ""),
+            call_id=ticket.call_id,
+        )
         if isinstance(verdict, Challenged):
             challenges = tuple((verdict.header, value) for value in verdict.values)
             return Reply(401, headers=challenges, why=verdict.why)

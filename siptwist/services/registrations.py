@@ -142,6 +142,12 @@ class RegistrationService(service.Service):
                 waiter.errback(error)
             return
         self._recover()
+        removed = sum(binding is None for binding in changes.values())
+        self._log.debug(
+            "Saved {count} registrations, removed {removed}",
+            count=len(changes) - removed,
+            removed=removed,
+        )
         for waiter in waiting:
             waiter.callback(None)
 
