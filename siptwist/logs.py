@@ -6,18 +6,16 @@ events hold nothing that a log or a terminal would stumble over.
 from __future__ import annotations
 
 from functools import lru_cache
+from time import time
+from typing import Any
 
 from twisted.logger import (
-    FilteringLogObserver,
-    ILogObserver,
     InvalidLogLevelError,
-    LogEvent,
     Logger,
     LogLevel,
     LogLevelFilterPredicate,
     globalLogPublisher,
 )
-from zope.interface import implementer
 
 _ROOT = "siptwist"
 
@@ -46,20 +44,17 @@ class _Spelled(str):
         return f"'{self}'"
 
 
-@implementer(ILogObserver)
-def _publish(event: LogEvent) -> None:
+def _spell(event: dict[str, Any]) -> None:
     """
-    Pass an event on, whatever strangers put into its words: a line stays a
-    line, and a terminal does not obey it.
+    Whatever strangers put into the words of an event: a line stays a line, and
+    a terminal does not obey it.
     """
     for key, value in event.items():
-        if type(value) is str and not value.isprintable() and key != "log_format":
+        if type(value) is str and not value.isprintable():
             event[key] = _Spelled(shown(value))
-    globalLogPublisher(event)
 
 
 _levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
-_observer = FilteringLogObserver(_publish, [_levels])
 _chosen: dict[str, str] = {}
 
 # The bits of siproxd's debug_level, and the rooms that say what they asked for.
@@ -81,19 +76,59 @@ _DEBUG_BITS = (
 )
 
 
-def logger() -> Logger:
+class OwnLogger(Logger):
+    """
+    The logger of a class of ours.
+
+    Asks for its level before it makes an event, and is the same for all
+    instances: an event that nobody wants costs next to nothing.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.namespace = f"{owner.__module__}.{owner.__name__}"
+        self.source = owner
+
+    def __get__(self, instance: object, owner: type | None = None) -> OwnLogger:
+        return self
+
+    def debug(self, format: str | None = None, **kwargs: Any) -> None:
+        if LogLevel.debug in _wanted(self.namespace):
+            self.emit(LogLevel.debug, format, **kwargs)
+
+    def emit(self, level: LogLevel, format: str | None = None, **kwargs: Any) -> None:
+        if level not in _wanted(self.namespace):
+            return
+        _spell(kwargs)
+        kwargs["log_logger"] = self
+        kwargs["log_level"] = level
+        kwargs["log_namespace"] = self.namespace
+        kwargs["log_source"] = self.source
+        kwargs["log_format"] = format
+        kwargs["log_time"] = time()
+        self.observer(kwargs)
+
+
+def logger() -> OwnLogger:
     """
     A logger for a class; to be a class attribute, so that it knows its owner.
     """
-    return Logger(observer=_observer)
+    return OwnLogger(_ROOT, observer=globalLogPublisher)
 
 
 @lru_cache(maxsize=256)
+def _wanted(namespace: str) -> frozenset[LogLevel]:
+    """
+    The levels at which a namespace is logged, until levels are set again.
+    """
+    least = _levels.logLevelForNamespace(namespace)
+    return frozenset(level for level in LogLevel.iterconstants() if level >= least)
+
+
 def is_debugged(namespace: str) -> bool:
     """
     Whether debug events of a namespace go anywhere; ask before making many.
     """
-    return bool(_levels.logLevelForNamespace(namespace) is LogLevel.debug)
+    return LogLevel.debug in _wanted(namespace)
 
 
 def set_level(level: str, namespace: str = _ROOT) -> None:
@@ -133,4 +168,4 @@ def _apply() -> None:
     _levels.clearLogLevels()
     for namespace, level in _chosen.items():
         _levels.setLogLevelForNamespace(namespace, LogLevel.levelWithName(level))
-    is_debugged.cache_clear()
+    _wanted.cache_clear()

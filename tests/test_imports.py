@@ -19,12 +19,13 @@ DOORS = {
     "options": "",
     "config": "options",
     "logs": "",
+    "logfile": "logs",
     "sip": "",
     "media": "sip",
     "proxy": "sip media config",
     "net": "sip media proxy logs",
     "plugins": "sip media proxy net config logs",
-    "services": "sip media proxy net plugins config logs",
+    "services": "sip media proxy net plugins config logs logfile",
     "tap": "sip media proxy net plugins services config logs",
 }
 EVERYWHERE = {"errors", "interfaces"}

@@ -12,6 +12,7 @@ from twisted.application.service import MultiService, Service
 
 from siptwist.config import Settings
 from siptwist.errors import SIPTwistError
+from siptwist.logfile import quicken
 from siptwist.logs import logger
 from siptwist.net.addresses import Chosen
 from siptwist.proxy.identity import Identity
@@ -37,6 +38,7 @@ class ProxyService(MultiService):
     """
 
     def privilegedStartService(self) -> None:
+        quicken()
         self._start_all(super().privilegedStartService)
 
     def startService(self) -> None:
