@@ -12,12 +12,13 @@ TRIAL = $(BIN)/python -m twisted.trial --temp-directory=$(VENV)/trial
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--config-settings editable_mode=compat --editable
 
-.PHONY: help run check test lint interop bench clean venv-module
+.PHONY: help run check test fuzz lint interop bench clean venv-module
 
 help:
 	@echo "make run      start the proxy with $(CONFIG); CONFIG=FILE for another"
 	@echo "make check    say what is wrong with that file, start nothing"
 	@echo "make test     run the unit tests; TESTS=tests.sip for some of them"
+	@echo "make fuzz     damaged messages, more of them than make test sends, timed"
 	@echo "make lint     style and types"
 	@echo "make interop  real calls between real programs in namespaces, as root"
 	@echo "make bench    measure"
@@ -31,6 +32,9 @@ check: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(TRIAL) $(TESTS)
+
+fuzz: $(VENV)/installed-dev
+	SIPTWIST_MUTATIONS=200000 $(TRIAL) tests.test_fuzz
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -95,7 +95,7 @@ class TortureCase(SynchronousTestCase):
             self.assertIn(statuses[0], outcome, name)
         self.assert_serves(proxy)
         proxy.wait(140, 1)
-        self.assertEqual(len(proxy.parts.transactions), 0, name)
+        self.assertEqual((len(proxy.parts.transactions), len(proxy.dialogs)), (0, 0), name)
 
     def assert_serves(self, proxy: Proxy) -> None:
         """

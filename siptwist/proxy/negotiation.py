@@ -126,6 +126,13 @@ class Negotiation:
                 return dialog
         return None
 
+    def is_established(self, key: CallKey) -> bool:
+        """
+        Whether somebody answered this call.
+        """
+        dialog = self._dialog(key)
+        return dialog is not None and dialog.is_established
+
     def consequences(self, passage: Passage, response: Response) -> tuple[Consequence, ...]:
         """
         What a final response does, once it is the one that counts.
@@ -165,8 +172,9 @@ class Negotiation:
         dialog = self._dialog(key)
         if status < 300:
             return self._succeed(passage, response, dialog)
-        if dialog is None or dialog.is_established or passage.in_dialog:
-            # RFC 3261 section 14.1: a refused re-INVITE changes nothing.
+        if dialog is None or dialog.is_established:
+            # RFC 3261 section 14.1: a refused re-INVITE changes nothing.  One of a
+            # call that we had not heard of leaves nothing.
             return Consequence(Outcome.REJECT, key)
         if passage.method == "UPDATE":
             return Consequence(Outcome.REJECT, key)
@@ -178,6 +186,7 @@ class Negotiation:
         if passage.method != "INVITE" or passage.key is None or dialog is None:
             return None
         if passage.in_dialog:
+            dialog.is_established = True
             return None
         tag = to_of(response).tag or ""
         if len(dialog.callee_tags) < 64:

@@ -510,10 +510,11 @@ class Forwarding:
         if context.place is None or response.status < 300:
             return
         ticket = context.forward.ticket
-        if not ticket.in_dialog:
-            self._carry_out(self._negotiation.end(context.place[0], str(response.status)))
+        key = context.place[0]
+        if not (ticket.in_dialog and self._negotiation.is_established(key)):
+            self._carry_out(self._negotiation.end(key, str(response.status)))
         elif context.offers and ticket.method in ("INVITE", "UPDATE"):
-            self._media.reject(context.place[0])
+            self._media.reject(key)
 
     def _carry_out(self, consequence: Consequence) -> None:
         if consequence.outcome is Outcome.CONFIRM:

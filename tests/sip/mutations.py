@@ -112,7 +112,12 @@ class Mutator:
         """
         One message of the corpus with one to four faults.
         """
-        data = self._chance.choice(self._corpus)
+        return self.damage(self._chance.choice(self._corpus))
+
+    def damage(self, data: bytes) -> bytes:
+        """
+        ``data`` with one to four faults.
+        """
         for _ in range(self._chance.choice((1, 1, 1, 2, 2, 3, 4))):
             data = self._chance.choice(self._ways)(data)
         return data[:HUGE]

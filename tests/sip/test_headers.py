@@ -167,7 +167,7 @@ class MakeTests(SynchronousTestCase):
 
 class ReplaceTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.headers = Headers.parse("P: 1\r\nVia: x\r\nB: 2\r\nvia: y\r\nC: 3")
+        self.headers = Headers.parse("P: 1\r\nVia: x\r\nQ: 2\r\nvia: y\r\nW: 3")
 
     def test_in_place(self) -> None:
         """
@@ -194,7 +194,7 @@ class ReplaceTests(SynchronousTestCase):
 
 class EditTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.headers = Headers.parse("P: 1\r\nv : x, y\r\nB: 2\r\nVia: z")
+        self.headers = Headers.parse("P: 1\r\nv : x, y\r\nQ: 2\r\nVia: z")
         self.editor = self.headers.edit()
 
     def finish(self) -> list[str]:
