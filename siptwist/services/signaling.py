@@ -71,7 +71,7 @@ class SignalingService(Service):
         try:
             message = parse(data)
             if isinstance(message, Response):
-                self._receive_response(message, source)
+                self._receive_response(message)
                 return
             if self.core.identity.one_socket:
                 is_phone = self.core.direction.is_phone(source, side, self.core.identity)
@@ -94,12 +94,13 @@ class SignalingService(Service):
             self._complain("overload", source, error.reason)
             self._refuse(request, source, side, error)
 
-    def _receive_response(self, response: Response, source: Hop) -> None:
+    def _receive_response(self, response: Response) -> None:
         if not self._transactions.receive_response(response):
-            self._complain("stray response", source, f"{response.status}", quiet=True)
+            # Every late repetition is one: counted, never logged.
+            self.complaints.counts["stray response"] += 1
 
-    def _complain(self, kind: str, source: Hop, text: str, quiet: bool = False) -> None:
-        if self.complaints.note(kind, source.host, self._reactor.seconds()) and not quiet:
+    def _complain(self, kind: str, source: Hop, text: str) -> None:
+        if self.complaints.note(kind, source.host, self._reactor.seconds()):
             self._log.warn(
                 "{kind} message from {source}: {text}", kind=kind, source=str(source), text=text
             )
