@@ -137,7 +137,7 @@ class CallOutTests(WalkingCase):
         """
         The far end's requests reach a phone that calls without being registered.
         """
-        caller, callee = self.call_out()
+        _, callee = self.call_out()
         callee.send("BYE")
         self.assertEqual(self.phone.last("BYE").uri, "sip:alice@10.0.0.10:5060")
         self.phone.reply(self.phone.last("BYE"), 200)
@@ -192,7 +192,7 @@ class CallInTests(WalkingCase):
         """
         An INVITE to the mask arrives with the phone's own Contact as Request-URI.
         """
-        caller, callee = self.call_in()
+        caller, _ = self.call_in()
         came = self.phone.last("INVITE")
         self.assertEqual(came.uri, "sip:alice@10.0.0.10:5060")
         self.assertEqual(came.headers.values("record-route"), [US_INSIDE])
@@ -724,7 +724,7 @@ class BehindARouterTests(WalkingCase):
         The outside sees the router's address and nothing of the inside.
         """
         self.registered(self.phone)
-        caller, callee = self.call_out()
+        _, callee = self.call_out()
         for message in self.provider.heard:
             self.assertNotIn("192.168.", places(message))
         self.assertIn("c=IN IP4 198.51.100.1", self.provider.last("INVITE").body.decode())
