@@ -1,0 +1,188 @@
+"""
+Tests for siptwist.services.listening.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet.interfaces import IReactorUDP
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from siptwist.errors import SIPTwistError
+from siptwist.interfaces import IMessageReceiver, IMessageSender
+from siptwist.net.udp import MAX_DATAGRAM
+from siptwist.services.listening import ListeningService
+from siptwist.sip.hop import Hop, Side
+from tests.net.fakes_udp import MemorySocket, MemoryUDPPort, MemoryUDPReactor
+
+INSIDE, OUTSIDE = ("10.0.0.1", 5060), ("203.0.113.1", 5060)
+
+
+@implementer(IMessageReceiver)
+class Receiver:
+    """
+    Remembers what arrives.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[tuple[bytes, Hop, Side]] = []
+
+    def message_received(self, data: bytes, source: Hop, side: Side) -> None:
+        if data == b"break":
+            raise ZeroDivisionError
+        self.received.append((data, source, side))
+
+
+class SizedReactor(MemoryUDPReactor):
+    """
+    Remembers how large a datagram each port takes, and gives ports a socket.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def listenUDP(
+        self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192
+    ) -> MemoryUDPPort:
+        self.sizes.append(maxPacketSize)
+        bound = super().listenUDP(port, protocol, interface, maxPacketSize)
+        bound.socket = bound.handle  # type: ignore[attr-defined]
+        return bound
+
+
+class ListeningTests(SynchronousTestCase):
+    """
+    The sockets that SIP arrives on.
+    """
+
+    def setUp(self) -> None:
+        self.reactor = SizedReactor()
+        self.receiver = Receiver()
+
+    def start(self, inside: str = INSIDE[0], outside: str = OUTSIDE[0], dscp: int = 0) -> None:
+        addresses = {Side.INSIDE: inside, Side.OUTSIDE: outside}
+        self.service = ListeningService(self.reactor, addresses, 5060, dscp)
+        self.service.receiver = self.receiver
+        self.service.privilegedStartService()
+        self.service.startService()
+
+    def test_interfaces(self) -> None:
+        """
+        The service sends messages, the fakes keep their contracts.
+        """
+        self.start()
+        verifyObject(IMessageSender, self.service)
+        verifyObject(IMessageReceiver, self.receiver)
+        verifyObject(IReactorUDP, self.reactor)
+
+    def test_a_socket_for_each_side(self) -> None:
+        """
+        Two addresses: one socket each, and what arrives says on which side.
+        """
+        self.start()
+        self.assertEqual(set(self.reactor.ports), {INSIDE, OUTSIDE})
+        for address, side in ((INSIDE, Side.INSIDE), (OUTSIDE, Side.OUTSIDE)):
+            self.reactor.ports[address].deliver(b"x", ("192.0.2.1", 5062))
+            self.assertEqual(self.receiver.received[-1], (b"x", Hop("192.0.2.1", 5062), side))
+
+    def test_one_socket_for_one_address(self) -> None:
+        """
+        One address: one wildcard socket, from which both sides are sent to.
+        """
+        self.start(outside=INSIDE[0])
+        self.assertEqual(list(self.reactor.ports), [("0.0.0.0", 5060)])
+        for side in Side:
+            self.service.send(b"x", Hop("192.0.2.1", 5062), side)
+        self.assertEqual(len(self.reactor.ports["0.0.0.0", 5060].sent), 2)
+
+    def test_large_datagrams(self) -> None:
+        """
+        Datagrams of 65,535 bytes arrive whole.
+        """
+        self.start()
+        self.assertEqual(self.reactor.sizes, [MAX_DATAGRAM, MAX_DATAGRAM])
+
+    def test_sends_from_the_side(self) -> None:
+        """
+        What goes to a side leaves from the socket that faces it.
+        """
+        self.start()
+        self.service.send(b"x", Hop("192.0.2.1", 5062), Side.OUTSIDE)
+        self.assertEqual(self.reactor.ports[OUTSIDE].sent, [(b"x", ("192.0.2.1", 5062))])
+        self.assertEqual(self.reactor.ports[INSIDE].sent, [])
+
+    def test_network_refuses(self) -> None:
+        """
+        What the network refuses to carry is logged and lost, as UDP is.
+        """
+        self.start()
+        self.reactor.ports[OUTSIDE].fails = OSError("no route to host")
+        self.service.send(b"x", Hop("192.0.2.1", 5062), Side.OUTSIDE)
+        self.assertEqual(self.reactor.ports[OUTSIDE].sent, [])
+
+    def test_receiver_breaks(self) -> None:
+        """
+        A message that breaks its receiver does not close the socket.
+        """
+        self.start()
+        for data in (b"break", b"x"):
+            self.reactor.ports[INSIDE].deliver(data, ("192.0.2.1", 5062))
+        self.assertEqual(len(self.receiver.received), 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_port_is_taken(self) -> None:
+        """
+        A port that is taken fails the start in plain words, and leaves nothing bound.
+        """
+        self.reactor.taken.add(OUTSIDE)
+        error = self.assertRaises(SIPTwistError, self.start)
+        self.assertIn("sip_listen_port: cannot bind 203.0.113.1:5060 (UDP): ", str(error))
+        self.assertEqual(self.reactor.ports, {})
+
+    def test_started_without_privileges_only(self) -> None:
+        """
+        A service that is started late binds all the same, once.
+        """
+        addresses = {Side.INSIDE: INSIDE[0], Side.OUTSIDE: OUTSIDE[0]}
+        service = ListeningService(self.reactor, addresses, 5060)
+        service.receiver = self.receiver
+        service.startService()
+        service.privilegedStartService()
+        self.assertEqual(len(self.reactor.sizes), 2)
+
+    def test_stop(self) -> None:
+        """
+        A stop gives the ports back; what is sent afterwards is lost.
+        """
+        self.start()
+        self.successResultOf(self.service.stopService())
+        self.assertEqual(self.reactor.ports, {})
+        self.service.send(b"x", Hop("192.0.2.1", 5062), Side.OUTSIDE)
+
+    def test_socket_options(self) -> None:
+        """
+        Sockets have room for a burst of calls, and sip_dscp marks what they send.
+        """
+        self.start(dscp=26)
+        options = self.reactor.ports[OUTSIDE].handle.options
+        self.assertIn((socket.IPPROTO_IP, socket.IP_TOS, 26 << 2), options)
+        self.assertEqual([o[1] for o in options if o[0] == socket.SOL_SOCKET], [socket.SO_RCVBUF])
+
+    def test_mark_is_refused(self) -> None:
+        """
+        A system that refuses sip_dscp is no reason not to start.
+        """
+        refused = self.patch(MemorySocket, "setsockopt", _refuse_marks)
+        self.start(dscp=26)
+        self.assertEqual(len(self.reactor.ports), 2)
+        refused.restore()
+
+
+def _refuse_marks(self: MemorySocket, level: int, option: int, value: int) -> None:
+    if option == socket.IP_TOS:
+        raise PermissionError("not permitted")
