@@ -22,7 +22,7 @@ from twisted.internet.task import Clock
 from siptwist import config
 from siptwist.net.addresses import Chosen, Interface
 from siptwist.sip.hop import Hop, Side
-from siptwist.tap import Parts, compose
+from siptwist.tap import Parts, calm_collector, compose
 
 PHONE, WORLD = Hop("10.0.0.10", 5060), Hop("203.0.113.20", 5060)
 
@@ -174,12 +174,15 @@ def run(calls: int, has_media: bool) -> dict[str, float]:
 
     clock = Clock()
     clock.advance(1_700_000_000)
+    calm_collector()
     with tempfile.TemporaryDirectory() as directory:
-        parts, outbox = make_proxy(reactor if has_media else clock, directory, has_media)
+        parts, outbox = make_proxy(clock, directory, has_media)
         stopwatch = Stopwatch()
         for number in range(calls):
             call(parts, outbox, number, stopwatch)
             outbox.sent.clear()
+            # Calls come at 300 a second; what is finished is forgotten in between.
+            stopwatch.around(clock.advance)(1 / 300)
         parts.registrations.stopService()
     return {"calls": calls, "media": has_media, "cpu_ms_per_call": round(stopwatch.spent * 1000 / calls, 4)}
 

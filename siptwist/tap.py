@@ -374,11 +374,11 @@ def makeService(options: Options) -> IService:
     except SIPTwistError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from error
-    _calm_collector()
+    calm_collector()
     return service
 
 
-def _calm_collector() -> None:
+def calm_collector() -> None:
     """
     What is loaded by now stays: the garbage collector need not look at it
     again.  It looks at the young less often, for a call leaves few cycles, and
