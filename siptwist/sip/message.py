@@ -23,9 +23,9 @@ MAX_VIAS = 70
 MAX_BODY = 65535
 
 # Request-Line = Method SP Request-URI SP SIP-Version
-_REQUEST_LINE = re.compile(rf"({TOKEN}) ([^ \t\r\n]+) SIP/([0-9]+\.[0-9]+)", re.IGNORECASE)
+_REQUEST_LINE = re.compile(rf"({TOKEN}) ([^ \t\r\n]+) [Ss][Ii][Pp]/([0-9]+\.[0-9]+)")
 # Status-Line = SIP-Version SP Status-Code SP Reason-Phrase
-_STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: ([^\r\n]*))?", re.IGNORECASE)
+_STATUS_LINE = re.compile(r"[Ss][Ii][Pp]/2\.0 ([1-6][0-9][0-9])(?: ([^\r\n]*))?")
 _SINGLE = {
     "call-id": "Call-ID",
     "cseq": "CSeq",
