@@ -19,7 +19,8 @@ TIMER_C = 185.0
 class Timed(Protocol):
     """
     Something that wants to be looked at when ``due`` has come; ``due`` may
-    move later without telling the wheel, and is 0 when nothing is wanted.
+    move later without telling the wheel, never earlier, and is 0 when nothing
+    is wanted.
     """
 
     due: float
