@@ -20,6 +20,7 @@ from siptwist import config, logs
 from siptwist.config import Settings
 from siptwist.errors import ConfigError, Problem, SIPTwistError
 from siptwist.net import addresses
+from siptwist.net.chance import Chance
 from siptwist.net.lookups import Lookups, system_resolver
 from siptwist.net.resolver import Resolver
 from siptwist.proxy.access import Access
@@ -309,7 +310,7 @@ def compose(
     masquerade = Masquerade(locations, visitors, key, settings.ua_string)
     passages = Passages(locations, masquerade, key, settings.default_expires)
     negotiation = Negotiation(Dialogs(), settings.rtp_proxy_enable)
-    chance = secrets.SystemRandom().randrange
+    chance = Chance().below
 
     relaying = _relaying(settings, reactor, core, negotiation, chance)
     listening = ListeningService(

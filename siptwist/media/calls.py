@@ -42,22 +42,40 @@ class MediaCall:
     Methods that give ports back return the streams that they belonged to.
     """
 
+    __slots__ = (
+        "_answered",
+        "_counted",
+        "_ended",
+        "_last_answer",
+        "_offered",
+        "_ours",
+        "_spare",
+        "_strangers",
+        "_touched_at",
+        "confirmed",
+        "heard_at",
+        "key",
+        "started_at",
+        "streams",
+    )
+
     def __init__(self, key: CallKey, now: float, ours: OurPorts) -> None:
         self.key = key
         #: When its first stream was opened, in seconds.
         self.started_at = now
         #: When RTP of each party was last seen, by the last :meth:`look`;
         #: ``None`` before the first packet.
-        self.heard_at: dict[Party, float | None] = dict.fromkeys(Party)
+        self.heard_at: dict[Party, float | None] = {Party.CALLER: None, Party.CALLEE: None}
         self.streams: dict[int, MediaStream] = {}
         #: The callee's branch that a final answer chose.
         self.confirmed: str | None = None
         self._answered = False
         self._offered: Description | None = None
+        self._last_answer: Description | None = None
         self._spare: dict[int, MediaStream] = {}
         self._ours = ours
         self._touched_at = now
-        self._counted = dict.fromkeys(Party, 0)
+        self._counted = {Party.CALLER: 0, Party.CALLEE: 0}
         self._strangers = 0
         self._ended = {Party.CALLER: (0, 0), Party.CALLEE: (0, 0)}
 
@@ -84,7 +102,9 @@ class MediaCall:
         A party offers; ``opened`` are the streams that it was :meth:`wanting`.
         """
         self._touched_at = now
-        self._spare.update((stream.index, stream) for stream in opened)
+        self._last_answer = None
+        for stream in opened:
+            self._spare[stream.index] = stream
         if self._answered:
             self._offered = description
             wanted = {one.index for one in description.streams if one.endpoint.rtp_port}
@@ -94,9 +114,14 @@ class MediaCall:
     def answer(self, description: Description, now: float) -> list[MediaStream]:
         """
         A party answers: a pending offer of the other takes effect.
+
+        What was answered last is often said again, in a 200 after a 183.
         """
         self._touched_at = now
+        if description == self._last_answer:
+            return []
         self._answered = True
+        self._last_answer = description
         offered, freed = self._offered, []
         settles = offered is not None and offered.party is not description.party
         if settles and offered is not None:
@@ -109,6 +134,7 @@ class MediaCall:
         A final answer chose ``branch`` of the callee.
         """
         self._touched_at = now
+        self._last_answer = None
         self.confirmed = branch
         refused = [one for one in self.streams.values() if not one.callee.confirm(branch)]
         return [self._end(one.index) for one in refused]
@@ -139,7 +165,8 @@ class MediaCall:
         stream = self.stream(offered.index)
         if stream is None or offered.endpoint.rtp_port == 0:
             return Endpoint(host, 0, 0)
-        return Endpoint(host, stream.port(party), stream.port(party) + 1)
+        port = stream.port(party)
+        return Endpoint(host, port, port + 1)
 
     @property
     def held(self) -> bool:
@@ -166,23 +193,27 @@ class MediaCall:
         """
         RTP packets that ``party`` sent and we accepted.
         """
-        now = sum(stream.leg(party).rtp.packets for stream in self.streams.values())
-        return now + self._ended[party][0]
+        counted = self._ended[party][0]
+        for stream in self.streams.values():
+            counted += stream.leg(party).rtp.packets
+        return counted
 
     def octets(self, party: Party) -> int:
         """
         Octets of UDP payload in those packets.
         """
-        now = sum(stream.leg(party).rtp.octets for stream in self.streams.values())
-        return now + self._ended[party][1]
+        counted = self._ended[party][1]
+        for stream in self.streams.values():
+            counted += stream.leg(party).rtp.octets
+        return counted
 
     def look(self, now: float) -> None:
         """
         Learn who has been heard since the last look, by comparing counters.
         """
-        for party in Party:
+        for party, before in self._counted.items():
             counted = self.packets(party)
-            if counted != self._counted[party]:
+            if counted != before:
                 self._counted[party] = counted
                 self.heard_at[party] = self._touched_at = now
 
@@ -243,22 +274,17 @@ class MediaCall:
     def _locate(
         self, stream: MediaStream, offered: StreamOffer, description: Description
     ) -> Described:
-        party, endpoint = description.party, offered.endpoint
+        party, (told, rtp_port, rtcp_port) = description.party, offered.endpoint
         ours = stream.caller_host if party is Party.CALLER else stream.callee_host
         on_loopback = ours.startswith("127.") or ours == "::1"
-        host = sendable_host(endpoint.host, loopback=on_loopback)
+        host = sendable_host(told, on_loopback)
         rtp = rtcp = None
-        if host and 0 < endpoint.rtp_port < 65536:
-            rtp = self._ours.resolve((host, endpoint.rtp_port), stream, party)
-        if rtp and host and 0 < endpoint.rtcp_port < 65536:
-            rtcp = self._ours.resolve((host, endpoint.rtcp_port), stream, party)
-        return Described(
-            rtp=rtp,
-            rtcp=rtcp,
-            signaling_host=description.signaling_host,
-            is_rtp=offered.is_rtp,
-            mute=endpoint.host in UNSPECIFIED,
-        )
+        if host and 0 < rtp_port < 65536:
+            rtp = self._ours.resolve((host, rtp_port), stream, party)
+        if rtp and host and 0 < rtcp_port < 65536:
+            rtcp = self._ours.resolve((host, rtcp_port), stream, party)
+        mute = told in UNSPECIFIED
+        return Described(rtp, rtcp, description.signaling_host, offered.is_rtp, mute)
 
     def _end(self, index: int) -> MediaStream:
         """
@@ -267,7 +293,8 @@ class MediaCall:
         stream = self.streams.pop(index)
         for party, (packets, octets) in self._ended.items():
             flow = stream.leg(party).rtp
-            self._ended[party] = (packets + flow.packets, octets + flow.octets)
+            if flow.packets:
+                self._ended[party] = (packets + flow.packets, octets + flow.octets)
         self._strangers += stream.strangers
         return stream
 

@@ -65,7 +65,9 @@ class Latch:
         self.source: Address | None = None
         self._former: Address | None = None
         self._proven = False
-        self._forget_run()
+        self._runner: Address | None = None
+        self._run = self._last = 0
+        self._ssrc = b""
 
     def describe(self, described: Described) -> None:
         """
@@ -143,9 +145,8 @@ class Latch:
         )
 
     def _forget_run(self) -> None:
-        self._runner: Address | None = None
-        self._run = 0
-        self._last = 0
+        self._runner = None
+        self._run = self._last = 0
         self._ssrc = b""
 
     def _count(self, data: bytes, source: Address) -> None:

@@ -55,14 +55,15 @@ class Leg:
         #: Whether the party wants no media now.
         self.held = False
         self._branches: dict[str, Latch] = {}
-        self._refused: set[str] = set()
+        self._refused: frozenset[str] = frozenset()
         self._chosen = _NOBODY
 
     def describe(self, branch: str, described: Described, held: bool = False) -> None:
         """
         ``branch`` of the party accepts the stream and says where it is.
         """
-        self._refused.discard(branch)
+        if branch in self._refused:
+            self._refused -= {branch}
         latch = self._branches.pop(branch, None)
         if latch is None:
             latch = Latch(described)
@@ -80,7 +81,7 @@ class Leg:
         """
         self._branches.pop(branch, None)
         if len(self._refused) < MAX_BRANCHES:
-            self._refused.add(branch)
+            self._refused |= {branch}
         self._publish()
 
     def confirm(self, branch: str) -> bool:
@@ -132,7 +133,7 @@ class Leg:
         """
         Where the party that is spoken to said its RTP is.
         """
-        latch = next(iter(self._heard()), None)
+        latch = self._spoken_to()
         return latch.described.rtp if latch else None
 
     def addresses(self) -> set[Address]:
@@ -150,15 +151,25 @@ class Leg:
             return [self._branches[self._chosen]]
         return list(reversed(self._branches.values()))
 
+    def _spoken_to(self) -> Latch | None:
+        """
+        The first of those that may speak.
+        """
+        chosen = self._branches.get(self._chosen)
+        return chosen or next(reversed(self._branches.values()), None)
+
     def _make_room(self) -> None:
         if len(self._branches) >= MAX_BRANCHES:
             del self._branches[next(name for name in self._branches if name != self._chosen)]
 
     def _publish(self) -> None:
-        latch = next(iter(self._heard()), None)
-        self.rtp.source = latch.source if latch else None
-        self.rtp.destination = latch.destination if latch else None
-        self.rtcp.destination = latch.rtcp_destination if latch else None
+        latch = self._spoken_to()
+        if latch is None:
+            self.rtp.source = self.rtp.destination = self.rtcp.destination = None
+            return
+        self.rtp.source = latch.source
+        self.rtp.destination = latch.destination
+        self.rtcp.destination = latch.rtcp_destination
 
 
 class MediaStream:
@@ -212,5 +223,5 @@ class MediaStream:
         """
         Packets that were dropped because of where they came from.
         """
-        legs = (self.caller, self.callee)
-        return sum(leg.rtp.strangers + leg.rtcp.strangers for leg in legs)
+        near, far = self.caller, self.callee
+        return near.rtp.strangers + near.rtcp.strangers + far.rtp.strangers + far.rtcp.strangers

@@ -16,32 +16,37 @@ class OurPorts:
     """
     Which addresses are ends of our own streams, so that media that would go
     round in circles is never sent.
+
+    Known by the even port of a pair, that of RTP.
     """
 
     def __init__(self) -> None:
         self._owners: dict[Address, tuple[MediaStream, str]] = {}
-        self._addresses: dict[MediaStream, list[Address]] = {}
+        self._pairs: dict[MediaStream, tuple[Address, ...]] = {}
 
     def add(self, stream: MediaStream, facing_caller: str, facing_callee: str) -> None:
         """
         ``stream`` receives on its ports, which the world knows by these hosts.
         """
-        found = self._addresses[stream] = []
-        for bound, advertised, port in (
-            (stream.caller_host, facing_caller, stream.caller_port),
-            (stream.callee_host, facing_callee, stream.callee_port),
-        ):
-            for host in {bound, advertised}:
-                for address in ((host, port), (host, port + 1)):
-                    self._owners[address] = (stream, bound)
-                    found.append(address)
+        caller, callee = stream.caller_port, stream.callee_port
+        near, far = (stream, stream.caller_host), (stream, stream.callee_host)
+        pairs = (
+            (stream.caller_host, caller),
+            (stream.callee_host, callee),
+            (facing_caller, caller),
+            (facing_callee, callee),
+        )
+        self._pairs[stream] = pairs
+        owners = self._owners
+        owners[pairs[0]] = owners[pairs[2]] = near
+        owners[pairs[1]] = owners[pairs[3]] = far
 
     def discard(self, stream: MediaStream) -> None:
         """
         ``stream`` receives nothing any more.
         """
-        for address in self._addresses.pop(stream, ()):
-            self._owners.pop(address, None)
+        for pair in self._pairs.pop(stream, ()):
+            self._owners.pop(pair, None)
 
     def resolve(self, address: Address, stream: MediaStream, party: Party) -> Address | None:
         """
@@ -51,13 +56,16 @@ class OurPorts:
         ports to another.  A stream with both ends at our ports would be part
         of a circle, and so would one that sends to itself.
         """
-        owner = self._owners.get(address)
+        owner = self._owner(address)
         if owner is None:
             return address
-        opposite = stream.leg(party.other).addresses()
-        if owner[0] is stream or not opposite.isdisjoint(self._owners):
+        if owner[0] is stream or any(map(self._owner, stream.leg(party.other).addresses())):
             return None
         return address if owner[1] in UNSPECIFIED else (owner[1], address[1])
+
+    def _owner(self, address: Address) -> tuple[MediaStream, str] | None:
+        host, port = address
+        return self._owners.get((host, port & ~1))
 
     def __len__(self) -> int:
         return len(self._owners)

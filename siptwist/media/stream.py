@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -42,8 +41,7 @@ class Endpoint(NamedTuple):
     rtcp_port: int
 
 
-@dataclass(frozen=True, slots=True)
-class StreamOffer:
+class StreamOffer(NamedTuple):
     """
     One m= line as a party described it.
 
@@ -52,7 +50,7 @@ class StreamOffer:
     ``proto`` is the transport of the m= line (RFC 8866 section 5.14).
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # no one looks for a word in an offer
     kind: str
     endpoint: Endpoint
     held: bool = False
@@ -63,11 +61,10 @@ class StreamOffer:
         """
         Whether packets of this stream have an RTP header; those of T.38 have none.
         """
-        return "RTP" in self.proto.upper()
+        return "RTP" in self.proto or "RTP" in self.proto.upper()
 
 
-@dataclass(frozen=True, slots=True)
-class CallKey:
+class CallKey(NamedTuple):
     """
     One pass of a call through the proxy.
 

@@ -52,12 +52,11 @@ class StreamRelay(NamedTuple):
         """
         Begin to relay ``stream``.
         """
-        for ours, theirs, leg, other in (
-            (self.caller, self.callee, stream.caller, stream.callee),
-            (self.callee, self.caller, stream.callee, stream.caller),
-        ):
-            ours.rtp.join(leg.rtp, leg.judge_rtp, other.rtp, theirs.rtp)
-            ours.rtcp.join(leg.rtcp, leg.judge_rtcp, other.rtcp, theirs.rtcp)
+        near, far, caller, callee = self.caller, self.callee, stream.caller, stream.callee
+        near.rtp.join(caller.rtp, caller.judge_rtp, callee.rtp, far.rtp)
+        far.rtp.join(callee.rtp, callee.judge_rtp, caller.rtp, near.rtp)
+        near.rtcp.join(caller.rtcp, caller.judge_rtcp, callee.rtcp, far.rtcp)
+        far.rtcp.join(callee.rtcp, callee.judge_rtcp, caller.rtcp, near.rtcp)
 
     def close(self, now: float) -> None:
         """
@@ -127,11 +126,12 @@ class PairOpener:
         except CannotListenError:
             rtp.port.stopListening()
             raise
-        for relay in (rtp, rtcp):
-            if self._dscp:
-                self._mark(relay)
+        self._mark(rtp)
+        self._mark(rtcp)
 
     def _mark(self, relay: Relay) -> None:
+        if not self._dscp:
+            return
         handle = relay.port.getHandle()
         try:
             if handle.family == socket.AF_INET6:

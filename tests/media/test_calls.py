@@ -176,6 +176,30 @@ class AnswerTests(CallCase):
         self.assertEqual(self.call.answer(callee(5000), 1.0), [])
         self.assertEqual((self.call.streams, self.destinations()), (before, [(PHONE, FRIEND)]))
 
+    def test_repeated_answer_keeps_what_is_known(self) -> None:
+        """
+        A 200 that says what the 183 said does not open learning again: nobody
+        gets between the parties at that moment.
+        """
+        self.offer(caller(4000))
+        leg = self.call.streams[0].callee
+        self.call.answer(callee(5000), 1.0)
+        for number in range(4):
+            leg.judge_rtp(rtp(number), FRIEND)
+        self.assertEqual((self.call.answer(callee(5000), 2.0), leg.rtp.source), ([], FRIEND))
+        self.call.answer(callee(5002), 3.0)
+        self.assertIsNone(leg.rtp.source)
+
+    def test_repeated_after_another(self) -> None:
+        """
+        A ringing phone that says again what it said is spoken to again, when
+        another one has spoken in between.
+        """
+        self.offer(caller(4000))
+        for port, branch in ((5000, "a"), (5002, "b"), (5000, "a")):
+            self.call.answer(callee(port, branch=branch), 1.0)
+            self.assertEqual(self.destinations(), [(PHONE, (FRIEND[0], port))])
+
     def test_more_lines_than_offered(self) -> None:
         """
         A line that nobody offered is told as refused.

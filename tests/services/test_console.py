@@ -183,14 +183,14 @@ class CallsTests(ConsoleCase):
         Of many calls, those with a text in their rows can be asked for.
         """
         self.call()
-        self.call(replace(KEY, call_id="call-2"))
+        self.call(KEY._replace(call_id="call-2"))
         self.assertEqual({row.call_id for row in self.console.calls("call-2")}, {"call-2"})
 
     def test_hostile(self) -> None:
         """
         A Call-ID with terminal sequences is harmless on the screen.
         """
-        self.call(replace(KEY, call_id="\x1b[2J"))
+        self.call(KEY._replace(call_id="\x1b[2J"))
         self.assertIn("\\x1b[2J", repr(self.console.calls()))
         self.assertNotIn("\x1b", repr(self.console.calls()))
 
@@ -238,7 +238,7 @@ class DropTests(ConsoleCase):
         """
         self.call()
         self.call(CallKey("call-1", "tag", Side.OUTSIDE, Side.INSIDE))
-        self.call(replace(KEY, call_id="call-2"))
+        self.call(KEY._replace(call_id="call-2"))
         said = self.console.drop("call-1")
         self.assertEqual(said, "call-1: media of 2 passes closed, 2 passes forgotten")
         self.assertEqual({row.call_id for row in self.console.calls()}, {"call-2"})
