@@ -5,7 +5,6 @@ Header fields as received: name, value and order survive.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -131,16 +130,17 @@ class Headers:
         if "\r\n " not in text and "\r\n\t" not in text:
             try:
                 known = _KEYS
-                return cls(
-                    [
-                        (
-                            known[(parts := line.partition(":"))[0] if ":" in line else ""],
-                            parts[2].strip(" \t"),
-                            line,
-                        )
-                        for line in text.split("\r\n")
-                    ]
-                )
+                items = [
+                    (
+                        known[(parts := line.partition(":"))[0] if ":" in line else ""],
+                        parts[2].strip(" \t"),
+                        line,
+                    )
+                    for line in text.split("\r\n")
+                ]
+                headers = cls(items)
+                headers._first = {header[0]: header for header in reversed(items)}
+                return headers
             except KeyError:
                 pass
         return cls([_parse_field(line) for line in _LINE_END.split(text) if line])
@@ -166,10 +166,10 @@ class Headers:
         """
         The keys that more than one field has.
         """
-        if len(self._first) == len(self._items):
+        first = self._first
+        if len(first) == len(self._items):
             return set()
-        counts = Counter(header[0] for header in self._items)
-        return {key for key, count in counts.items() if count > 1}
+        return {header[0] for header in self._items if first[header[0]] is not header}
 
     def __iter__(self) -> Iterator[Header]:
         return iter(self._items)

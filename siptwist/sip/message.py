@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from siptwist.errors import MalformedMessage
 from siptwist.sip.fields import CSeq, NameAddr, Via
-from siptwist.sip.grammar import TOKEN
+from siptwist.sip.grammar import TOKEN, split_commas
 from siptwist.sip.headers import Header, Headers, keep_header, make_header
 from siptwist.sip.status import reason_of
 from siptwist.sip.uri import is_uri
@@ -158,7 +158,6 @@ def _parse_response(start_line: str, rest: str, body: bytes) -> Response:
         raise MalformedMessage("Malformed status line")
     headers = _parse_headers(rest)
     _check(headers)
-    cseq_of_headers(headers)
     body = _cut_body(headers, body)
     return Response(int(match[1]), match[2] or "", headers, body)
 
@@ -173,7 +172,7 @@ def _parse_request(start_line: str, rest: str, body: bytes) -> Request:
         if match[3] != "2.0":
             raise MalformedMessage("SIP version not supported", 505)
         _check(headers)
-        if cseq_of_headers(headers).method != match[1]:
+        if headers.cseq.method != match[1]:
             raise MalformedMessage("CSeq method does not match the request")
         if not is_uri(match[2]):
             raise MalformedMessage("Malformed Request-URI")
@@ -184,10 +183,6 @@ def _parse_request(start_line: str, rest: str, body: bytes) -> Request:
             headers = Headers.salvage(rest, MAX_HEADERS, MAX_LINE)
         error.request = Request(method, match[2] if match else "", headers)
         raise
-
-
-def cseq_of_headers(headers: Headers) -> CSeq:
-    return CSeq.parse(headers.get("cseq") or "")
 
 
 def _parse_headers(text: str) -> Headers:
@@ -206,17 +201,23 @@ def _parse_headers(text: str) -> Headers:
 
 
 def _check(headers: Headers) -> None:
+    get = headers.get
     for key, name in _MANDATORY:
-        if not headers.get(key):
+        if not get(key):
             raise MalformedMessage(f"Missing {name}")
+    via = get("via") or ""
     repeated = headers.repeated
-    for key in repeated:
-        if key in _SINGLE:
-            raise MalformedMessage(f"More than one {_SINGLE[key]}")
-    if "via" in repeated or "," in (headers.get("via") or ""):
+    if repeated or "," in via:
+        for key in repeated:
+            if key in _SINGLE:
+                raise MalformedMessage(f"More than one {_SINGLE[key]}")
         _check_vias(headers)
-    # Reading them is the check.
-    _ = headers.via, headers.from_, headers.to, headers.cseq
+        via = split_commas(via)[0]
+    # Reading them is the check; what was read is kept.
+    headers.via = Via.parse(via)
+    headers.from_ = NameAddr.parse(get("from") or "", "From")
+    headers.to = NameAddr.parse(get("to") or "", "To")
+    headers.cseq = CSeq.parse(get("cseq") or "")
 
 
 def _check_vias(headers: Headers) -> None:
