@@ -95,16 +95,16 @@ class Bed:
         self._programs.append(program)
         return program
 
-    def open_socket(self, host: str, port: int = 0) -> socket.socket:
+    def open_socket(self, host: str, port: int = 0, address: str = "") -> socket.socket:
         """
-        A UDP socket of ours on ``host``, which must be an address.
+        A UDP socket of ours on ``host``, bound to its address or to another one of it.
         """
         self._require(host)
         with open("/proc/self/ns/net") as ours, open(f"/run/netns/{self._hosts[host]}") as theirs:
             _enter(theirs.fileno())
             try:
                 opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                opened.bind((host, port))
+                opened.bind((address or host, port))
             finally:
                 _enter(ours.fileno())
         return opened
