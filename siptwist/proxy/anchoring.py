@@ -6,7 +6,7 @@ that the other party is told instead (RFC 3264).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from siptwist.errors import SIPError
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
@@ -18,8 +18,7 @@ from siptwist.sip.sdp import SessionDescription, find_sdp
 OFFERING = frozenset({"INVITE", "ACK", "PRACK", "UPDATE"})
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(NamedTuple):
     """
     A session description found in a message: what is to be anchored.
 
@@ -43,14 +42,16 @@ class Description:
         One for each m= line, in order.
         """
         return tuple(
-            StreamOffer(
-                index,
-                media.kind,
-                Endpoint(media.connection or "", media.port, media.rtcp_port),
-                media.held,
-                media.proto,
-            )
-            for index, media in enumerate(self.session.media)
+            [
+                StreamOffer(
+                    index,
+                    media.kind,
+                    Endpoint(media.connection or "", media.port, media.rtcp_port),
+                    media.held,
+                    media.proto,
+                )
+                for index, media in enumerate(self.session.media)
+            ]
         )
 
 
@@ -77,6 +78,8 @@ def _rewritten(body: bytes, description: Description, granted: Sequence[Endpoint
         raise SIPError("Media backend and description differ", 500)
     told = [endpoint if endpoint.host else Endpoint(description.host, 0, 0) for endpoint in granted]
     session = description.session.rewrite(told, description.host)
+    if description.end - description.start == len(body):
+        return session
     return body[: description.start] + session + body[description.end :]
 
 

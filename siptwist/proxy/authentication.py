@@ -190,6 +190,7 @@ class Authenticator:
         aor_user: str | None,
         now: float,
         fresh: bytes,
+        only_md5: bool = False,
     ) -> Verdict:
         """
         :param authorization: every Authorization value of the request.
@@ -198,17 +199,21 @@ class Authenticator:
             when any user will do.
         :param now: seconds since the epoch.
         :param fresh: random bytes for a nonce.
+        :param only_md5: challenge for MD5 alone, if it is offered at all; what
+            is accepted stays the same.
         :raises MalformedHeader: for Digest credentials that cannot be read.
         """
         credentials = self._choose(authorization)
         if credentials is None:
-            return self._challenge(now, fresh, "no credentials for our realm")
+            return self._challenge(now, fresh, "no credentials for our realm", only_md5=only_md5)
         if not self._verify(credentials, method, body):
             # Unknown users get the same words: nobody learns who exists.
-            return self._challenge(now, fresh, "wrong user, password or algorithm")
+            return self._challenge(
+                now, fresh, "wrong user, password or algorithm", only_md5=only_md5
+            )
         refused = self._nonces.use(credentials.nonce, credentials.nonce_count, now)
         if refused:
-            return self._challenge(now, fresh, refused, stale=True)
+            return self._challenge(now, fresh, refused, True, only_md5)
         user = credentials.username
         if not is_same_uri(credentials.uri, request_uri):
             return Forbidden(user, f"digest uri {credentials.uri!r} is not the Request-URI")
@@ -236,11 +241,15 @@ class Authenticator:
         right = credentials.verify(hashed or "", method, body)
         return right and secret is not None and hashed is not None
 
-    def _challenge(self, now: float, fresh: bytes, why: str, stale: bool = False) -> Challenged:
+    def _challenge(
+        self, now: float, fresh: bytes, why: str, stale: bool = False, only_md5: bool = False
+    ) -> Challenged:
         nonce = self._nonces.make(now, fresh)
+        offered = self._algorithms
+        if only_md5 and "MD5" in offered:
+            offered = ("MD5",)
         values = tuple(
-            str(Challenge.make(self._realm, nonce, algorithm, stale))
-            for algorithm in self._algorithms
+            str(Challenge.make(self._realm, nonce, algorithm, stale)) for algorithm in offered
         )
         return Challenged(values, stale, why)
 

@@ -21,6 +21,7 @@ from siptwist.proxy.authentication import (
     Verdict,
 )
 from siptwist.proxy.decision import Reply
+from siptwist.proxy.oldphones import OldPhones
 from siptwist.proxy.passwords import Secret, parse_passwords, usable_algorithms
 from siptwist.proxy.ticket import Ticket
 
@@ -69,6 +70,7 @@ class AuthenticationService(Service):
         self._nonces = NonceLedger(random(32), realm, nonce_lifetime)
         self._stamp: _Stamp | None = None
         self._looked_at = 0.0
+        self._old_phones = OldPhones()
         self._authenticator = self._authenticate_by(lambda user: self._everybody, algorithms)
 
     def privilegedStartService(self) -> None:
@@ -87,12 +89,15 @@ class AuthenticationService(Service):
         """
         The answer to a REGISTER that does not prove who sent it, or ``None``.
         """
+        authorization = ticket.request.headers.lines("authorization")
+        user = unquote(ticket.to.uri.user or "") if ticket.to.is_sip else ""
         verdict = self.check(
             ticket.method,
             ticket.request.uri,
             ticket.request.body,
-            ticket.request.headers.lines("authorization"),
-            unquote(ticket.to.uri.user or "") if ticket.to.is_sip else "",
+            authorization,
+            user,
+            self._is_old(ticket, user, bool(authorization)),
         )
         self._log.debug(
             "{aor!r} from {source}: {verdict} {why} [{call_id}]",
@@ -116,6 +121,7 @@ class AuthenticationService(Service):
         body: bytes,
         authorization: Sequence[str],
         aor_user: str | None,
+        only_md5: bool = False,
     ) -> Verdict:
         """
         See :meth:`siptwist.proxy.authentication.Authenticator.check`.
@@ -125,8 +131,18 @@ class AuthenticationService(Service):
             self._looked_at = now
             self._read_if_changed()
         return self._authenticator.check(
-            method, request_uri, body, authorization, aor_user, now, self._random(8)
+            method, request_uri, body, authorization, aor_user, now, self._random(8), only_md5
         )
+
+    def _is_old(self, ticket: Ticket, user: str, has_credentials: bool) -> bool:
+        """
+        Whether the phone is to be asked for MD5 alone.
+        """
+        host, agent = ticket.source.host, ticket.request.headers.get("user-agent") or ""
+        if has_credentials:
+            self._old_phones.answered(host, user)
+            return self._old_phones.is_known(agent)
+        return self._old_phones.is_old(host, user, agent, ticket.call_id, ticket.cseq.number)
 
     def _read_if_changed(self) -> None:
         stamp = _stamp(self._file)
