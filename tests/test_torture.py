@@ -227,6 +227,37 @@ class ProxyTests(TortureCase):
             line = phone.datagrams[-1].partition(b"\r\n")[0]
             self.assertEqual(line, b"SIP/2.0 400 " + reason, name)
 
+    def test_escaped_null(self) -> None:
+        """
+        An escaped NUL in what an answer echoes does not keep it from being sent.
+        """
+        for to, status in ((b'"\\\0" <sip:10.0.0.1>', 200), (b'"\\\0 <sip:x>', 400)):
+            proxy, phone = self.start()
+            phone.deliver(
+                b"OPTIONS sip:10.0.0.1 SIP/2.0\r\n"
+                b'Via: SIP/2.0/UDP h;branch=z9hG4bK1;a="\\\0", SIP/2.0/UDP i;b="\\\0"\r\n'
+                b"From: <sip:a@b>;tag=1\r\nTo: " + to + b"\r\n"
+                b"Call-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n"
+            )
+            (answer,) = phone.datagrams
+            self.assertEqual(int(answer[8:11]), status)
+            self.assertEqual(answer.count(b"\\\0"), 3)
+            self.assert_serves(proxy)
+
+    def test_one_bad_line(self) -> None:
+        """
+        A request with a line that is no field is answered with what was wrong, an ACK is not.
+        """
+        for method, answers in ((b"OPTIONS", 1), (b"ACK", 0)):
+            proxy, phone = self.start()
+            data = messages()["lwsdisp"].replace(b"OPTIONS", method)
+            phone.deliver(data.replace(b"Max-Forwards: 70", b"Foobar roobar"))
+            self.assertEqual(len(phone.datagrams), answers)
+            for answer in phone.datagrams:
+                self.assertTrue(answer.startswith(b"SIP/2.0 400 Malformed header line\r\n"))
+                self.assertIn(b"Call-ID: lwsdisp.1234abcd@funky.example.com\r\n", answer)
+            self.assert_serves(proxy)
+
     def test_answers_are_well_formed(self) -> None:
         """
         An answer to a malformed message holds what could be read of it, a To tag where
