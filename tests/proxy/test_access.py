@@ -1,0 +1,92 @@
+"""
+Tests for siptwist.proxy.access.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from siptwist.proxy.access import Access, is_local
+
+LAN, LAB, ALL = (ipaddress.ip_network(n) for n in ("10.0.0.0/24", "10.0.0.128/25", "0.0.0.0/0"))
+
+
+class AccessTests(SynchronousTestCase):
+    """
+    hosts_deny_sip, hosts_allow_sip and hosts_allow_reg.
+    """
+
+    def may_send(self, access: Access, *hosts: str) -> list[bool]:
+        return [access.may_send(host) for host in hosts]
+
+    def test_no_lists(self) -> None:
+        """
+        Without lists everybody may send, and phones inside may register.
+        """
+        access = Access()
+        self.assertEqual(self.may_send(access, "10.0.0.5", "192.0.2.1", "::1"), [True] * 3)
+        self.assertTrue(access.may_register("10.0.0.5", True))
+        self.assertFalse(access.may_register("192.0.2.1", False))
+
+    def test_allowed(self) -> None:
+        """
+        Who may send is who is listed, or may register.
+        """
+        access = Access(allow_sip=(LAN,), allow_register=(ipaddress.ip_network("192.0.2.1/32"),))
+        self.assertEqual(
+            self.may_send(access, "10.0.0.5", "192.0.2.1", "192.0.2.2"), [True, True, False]
+        )
+
+    def test_denied(self) -> None:
+        """
+        Who is denied is not helped by being allowed.
+        """
+        access = Access(deny_sip=(LAB,), allow_sip=(LAN,))
+        self.assertEqual(self.may_send(access, "10.0.0.5", "10.0.0.200"), [True, False])
+
+    def test_registering(self) -> None:
+        """
+        A list of who may register counts alone: from outside too, and for phones inside.
+        """
+        access = Access(allow_register=(ipaddress.ip_network("192.0.2.0/24"),))
+        self.assertTrue(access.may_register("192.0.2.1", False))
+        self.assertFalse(access.may_register("10.0.0.5", True))
+
+    def test_names_are_nobody(self) -> None:
+        """
+        What is no address is in no network.
+        """
+        self.assertEqual(
+            self.may_send(Access(allow_sip=(ALL,)), "phone", "10.0.0.5"), [False, True]
+        )
+
+
+class LocalTests(SynchronousTestCase):
+    """
+    Addresses that can only be of our own premises.
+    """
+
+    def test_local(self) -> None:
+        """
+        Loopback, link-local and private addresses are local.
+        """
+        hosts = ("127.0.0.1", "10.9.9.9", "172.16.0.1", "172.31.255.1", "192.168.0.1")
+        for host in (*hosts, "169.254.1.1", "::1", "fe80::1", "fd00::1"):
+            self.assertTrue(is_local(host), host)
+
+    def test_not_local(self) -> None:
+        """
+        Public, unspecified and shared addresses, and names, are not.
+        """
+        for host in (
+            "172.32.0.1",
+            "203.0.113.1",
+            "0.0.0.0",
+            "100.64.0.1",
+            "2001:db8::1",
+            "pbx",
+            "",
+        ):
+            self.assertFalse(is_local(host), host)

@@ -1,0 +1,95 @@
+"""
+Tests for siptwist.proxy.identity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from siptwist.proxy.identity import Identity
+from siptwist.sip.hop import Hop, Side
+from siptwist.sip.uri import SIPURI
+from tests.proxy.asking import ONE_SOCKET, TWO_SOCKETS
+
+OTHER_PORT = Identity(
+    Hop("10.0.0.1", 5070), Hop("2001:db8::7", 5070), dict.fromkeys(Side, "10.0.0.1")
+)
+
+
+class IdentityTests(SynchronousTestCase):
+    """
+    Who we are.
+    """
+
+    def is_own(self, identity: Identity, *texts: str) -> list[bool]:
+        return [identity.is_own(SIPURI.parse(text)) for text in texts]
+
+    def test_both_addresses_are_ours(self) -> None:
+        """
+        Either address means us, with our port or none.
+        """
+        uris = ("sip:10.0.0.1", "sip:x@10.0.0.1:5060", "sip:203.0.113.7", "sip:203.0.113.7:5060")
+        self.assertEqual(self.is_own(TWO_SOCKETS, *uris), [True] * 4)
+
+    def test_others_are_not(self) -> None:
+        """
+        Another host, and another program on our host, are not us.
+        """
+        uris = ("sip:10.0.0.2", "sip:10.0.0.1:5080", "sip:example.net")
+        self.assertEqual(self.is_own(TWO_SOCKETS, *uris), [False] * 3)
+
+    def test_names(self) -> None:
+        """
+        Names of ours mean us in any case, and so does the router's address.
+        """
+        uris = ("sip:PBX", "sip:a@pbx:5060", "sip:203.0.113.7", "sip:192.168.1.5")
+        self.assertEqual(self.is_own(ONE_SOCKET, *uris), [True] * 4)
+
+    def test_another_port(self) -> None:
+        """
+        On another port, a URI without one still means us; 5060 does not.
+        """
+        uris = ("sip:10.0.0.1", "sip:10.0.0.1:5070", "sip:10.0.0.1:5060", "sip:[2001:db8::7]")
+        self.assertEqual(self.is_own(OTHER_PORT, *uris), [True, True, False, True])
+
+    def test_uri(self) -> None:
+        """
+        A URI of ours names the side's address; its port unless 5060; brackets around IPv6.
+        """
+        self.assertEqual(TWO_SOCKETS.uri(Side.INSIDE), "sip:10.0.0.1")
+        self.assertEqual(TWO_SOCKETS.uri(Side.OUTSIDE, "bob", ";lr"), "sip:bob@203.0.113.7;lr")
+        self.assertEqual(OTHER_PORT.uri(Side.INSIDE), "sip:10.0.0.1:5070")
+        self.assertEqual(OTHER_PORT.uri(Side.OUTSIDE), "sip:[2001:db8::7]:5070")
+
+    def test_sockets(self) -> None:
+        """
+        One address for both sides is one socket.
+        """
+        self.assertEqual([TWO_SOCKETS.one_socket, ONE_SOCKET.one_socket], [False, True])
+
+    def test_inside_network(self) -> None:
+        """
+        Addresses of the inside interface's network are inside; names are not.
+        """
+        inside = [
+            TWO_SOCKETS.is_inside_address(h) for h in ("10.0.0.9", "10.0.1.9", "phone", "::1")
+        ]
+        self.assertEqual(inside, [True, False, False, False])
+        self.assertFalse(ONE_SOCKET.is_inside_address("192.168.1.9"))
+
+    def test_replaced(self) -> None:
+        """
+        A new outside address is known at once.
+        """
+        moved = replace(TWO_SOCKETS, outside=Hop("203.0.113.8", 5060))
+        self.assertEqual(moved.routes[Side.OUTSIDE], "<sip:203.0.113.8;lr>")
+        self.assertEqual(self.is_own(moved, "sip:203.0.113.8"), [True])
+
+    def test_own_hop(self) -> None:
+        """
+        A resolved address and port are ours or not.
+        """
+        found = [TWO_SOCKETS.is_own_hop("10.0.0.1", port) for port in (5060, 5080)]
+        self.assertEqual(found, [True, False])
