@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -35,7 +34,8 @@ _LINE = re.compile(
     rf"|c=({_ADDRESS}(?:/[0-9/]*)?){_END}()"
     # o=<username> <sess-id> <sess-version> <nettype> <addrtype> <unicast-address>
     rf"|o=[^\r\n]*[ ]({_ADDRESS}){_END}()"
-    rf"|a=(?:(sendrecv|sendonly|recvonly|inactive){_END}"
+    # Most lines are of these, which matter to nobody here: they are told apart first.
+    rf"|a=(?!rtpmap|fmtp|ptime)(?:(sendrecv|sendonly|recvonly|inactive){_END}"
     # a=rtcp:<port> [<nettype> <addrtype> <connection-address>] (RFC 3605 section 2.1)
     rf"|rtcp:([ ]*([0-9]{{1,5}})(?:[ ]+{_ADDRESS})?){_END}()"
     # Addresses that would lead media past the relay (RFC 8839) or forbid it (RFC 4570).
@@ -113,20 +113,20 @@ class _Section:
         self.rtcp: tuple[str | None, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionDescription:
+class SessionDescription(NamedTuple):
     """
     A session description as it was received.
 
     ``origin_address`` is the address in o=, ``connection`` that of the c= line
-    of the session; each None when there is no such line.
+    of the session; each None when there is no such line.  ``lines`` are those
+    of ``text`` that are rewritten: what each is, and of which medium.
     """
 
     origin_address: str | None
     connection: str | None
     media: tuple[MediaDescription, ...]
-    _text: str = field(repr=False)
-    _lines: tuple[tuple[int, int, re.Match[str]], ...] = field(repr=False, compare=False)
+    text: str
+    lines: list[tuple[int, int, re.Match[str]]]
 
     @classmethod
     def parse(cls, body: bytes) -> SessionDescription:
@@ -138,6 +138,7 @@ class SessionDescription:
         origin: str | None = None
         section = session = _Section(None)
         sections: list[_Section] = []
+        index = -1
         lines: list[tuple[int, int, re.Match[str]]] = []
         for match in _LINE.finditer(text):
             line = match.lastindex
@@ -147,21 +148,23 @@ class SessionDescription:
             if line == _MEDIA:
                 section = _Section(match)
                 sections.append(section)
+                index += 1
             elif line == _CONNECTION:
-                _check_address(match[_C_TYPE], match[_C_HOST])
-                section.connection = section.connection or match[_C_HOST]
+                version, host = match.group(_C_TYPE, _C_HOST)
+                _check_address(version, host)
+                section.connection = section.connection or host
+            elif line == _ORIGIN:
+                version, origin = match.group(_O_TYPE, _O_HOST)
+                _check_address(version, origin)
             elif line == _RTCP:
                 section.rtcp = _read_rtcp(match)
-            elif line == _ORIGIN:
-                _check_address(match[_O_TYPE], match[_O_HOST])
-                origin = match[_O_HOST]
             elif line != _PRIVATE:
                 raise MalformedSDP(f"Malformed {match[0].strip()} line in SDP")
-            lines.append((line, len(sections) - 1, match))
-        if len(sections) > MAX_MEDIA:
+            lines.append((line, index, match))
+        if index >= MAX_MEDIA:
             raise MalformedSDP(f"More than {MAX_MEDIA} media in SDP")
         media = tuple([_describe(medium, session) for medium in sections])
-        return cls(origin, session.connection, media, text, tuple(lines))
+        return cls(origin, session.connection, media, text, lines)
 
     def rewrite(self, replacements: Sequence[tuple[str, int, int]], origin_host: str) -> bytes:
         """
@@ -176,7 +179,7 @@ class SessionDescription:
         """
         if len(replacements) != len(self.media):
             raise ValueError(f"{len(replacements)} replacements for {len(self.media)} media")
-        return _Rewriting(self._text, self, replacements, origin_host).run(self._lines)
+        return _Rewriting(self, replacements, origin_host).run()
 
 
 class _Rewriting:
@@ -186,42 +189,41 @@ class _Rewriting:
 
     __slots__ = (
         "_copied",
-        "_line_end",
-        "_media",
+        "_description",
         "_origin_host",
         "_out",
         "_pending",
         "_replacements",
-        "_session_connection",
         "_session_host",
         "_text",
     )
 
     def __init__(
         self,
-        text: str,
         description: SessionDescription,
         replacements: Sequence[tuple[str, int, int]],
         origin_host: str,
     ) -> None:
-        self._text = text
-        self._media = description.media
-        self._session_connection = description.connection
+        self._description = description
+        self._text = description.text
         self._replacements = replacements
-        self._origin_host = origin_host
-        self._session_host = next((host for host, port, _ in replacements if port), origin_host)
-        self._line_end = "\r\n" if "\r\n" in text else "\n"
+        self._origin_host = self._session_host = origin_host
+        for host, port, _ in replacements:
+            if port:
+                self._session_host = host
+                break
         self._out: list[str] = []
         self._copied = 0
         # The a=rtcp line that the present medium lacks; written where the medium ends.
         self._pending = ""
 
-    def run(self, lines: tuple[tuple[int, int, re.Match[str]], ...]) -> bytes:
-        for line, index, match in lines:
+    def run(self) -> bytes:
+        for line, index, match in self._description.lines:
             if line == _CONNECTION:
                 if match[_C_HOST] not in _NULL_ADDRESSES:
                     host = self._session_host if index < 0 else self._replacements[index][0]
-                    self._replace(match.start(_C_VALUE), match.end(_C_VALUE), _address(host))
+                    start, end = match.span(_C_VALUE)
+                    self._replace(start, end, _address(host))
             elif line == _MEDIA:
                 self._write_medium(index, match)
             elif line == _RTCP:
@@ -239,6 +241,10 @@ class _Rewriting:
             text += self._line_end + self._pending
         return text.encode("utf-8", "surrogateescape")
 
+    @property
+    def _line_end(self) -> str:
+        return "\r\n" if "\r\n" in self._text else "\n"
+
     def _replace(self, start: int, end: int, text: str) -> None:
         self._out.append(self._text[self._copied : start])
         self._out.append(text)
@@ -253,12 +259,12 @@ class _Rewriting:
             start = match.start() + 1
             self._replace(start, start, self._pending)
             self._pending = ""
-        medium = self._media[index]
+        medium = self._description.media[index]
         if medium.port == 0:
             return
         host, rtp_port, rtcp_port = self._replacements[index]
-        start, end = match.span(_PORTS)
         # One pair of ports is relayed; a count of one says no more than none.
+        start, end = match.span(_PORTS)
         self._replace(start, end, f"{rtp_port}/1" if match[_COUNT] == "1" else str(rtp_port))
         if medium.rtcp is None and rtcp_port not in (0, rtp_port + 1):
             self._pending = f"a=rtcp:{rtcp_port}{self._line_end}"
@@ -269,7 +275,7 @@ class _Rewriting:
         """
         Add a c= line to a medium that shared the session's address until now.
         """
-        if self._has_own_connection(match) or self._session_connection in _NULL_ADDRESSES:
+        if self._has_own_connection(match) or self._description.connection in _NULL_ADDRESSES:
             return
         information = _INFORMATION.match(self._text, match.end())
         start = information.end() if information else match.end()
@@ -282,7 +288,7 @@ class _Rewriting:
 
     def _write_rtcp(self, index: int, match: re.Match[str]) -> None:
         host, rtp_port, rtcp_port = self._replacements[index] if index >= 0 else ("", 0, 0)
-        if not rtp_port or not rtcp_port or not self._media[index].port:
+        if not rtp_port or not rtcp_port or not self._description.media[index].port:
             self._remove_line(match)
             return
         value = str(rtcp_port)
@@ -298,11 +304,13 @@ def find_sdp(content_type: str, body: bytes) -> tuple[int, int] | None:
 
     :returns: ``(start, end)``, or None when the body holds none.
     """
+    if content_type == "application/sdp":
+        return 0, len(body)
     return find_part(content_type, body, "application/sdp")
 
 
 def _check_text(text: str) -> None:
-    if _VERSION.match(text) is None:
+    if not text.startswith("v=0\r\n") and _VERSION.match(text) is None:
         raise MalformedSDP("No v=0 line in SDP")
     if "\0" in text:
         raise MalformedSDP("NUL in SDP")
