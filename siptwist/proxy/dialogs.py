@@ -15,6 +15,8 @@ class Dialog:
     """
     One pass of a call through the proxy, from its first INVITE on.
 
+    ``invites`` counts its first INVITEs that are not refused, several when a
+    provider rings several of our phones.
     ``offered_by`` is who has an offer that is not answered yet (RFC 3264);
     ``callee_tags`` are the To tags that answered, ``seen_at`` when the last
     request was.  ``routes`` is what proxies inside recorded and the outside
@@ -24,6 +26,7 @@ class Dialog:
     __slots__ = (
         "callee_tags",
         "created_at",
+        "invites",
         "is_established",
         "key",
         "offered_by",
@@ -35,6 +38,7 @@ class Dialog:
         self.key = key
         self.created_at = now
         self.seen_at = now
+        self.invites = 0
         self.is_established = False
         self.offered_by: Party | None = None
         self.callee_tags: set[str] = set()

@@ -60,15 +60,18 @@ class Negotiation:
         first INVITE opens one.
         """
         from_tag = ticket.from_.tag or ""
+        is_first = ticket.method == "INVITE" and not ticket.in_dialog
         found = self.dialogs.find(ticket.call_id, from_tag, ticket.to.tag, ticket.side)
         if found is not None:
             dialog, party = found
             dialog.seen_at = ticket.now
+            dialog.invites += is_first
             return dialog.key, party
         if ticket.method != "INVITE":
             return None
         key = CallKey(ticket.call_id, from_tag, ticket.side, side)
-        self.dialogs.open(key, ticket.now)
+        dialog, _ = self.dialogs.open(key, ticket.now)
+        dialog.invites += is_first
         return key, Party.CALLER
 
     def of_request(
@@ -126,13 +129,6 @@ class Negotiation:
                 return dialog
         return None
 
-    def is_established(self, key: CallKey) -> bool:
-        """
-        Whether somebody answered this call.
-        """
-        dialog = self._dialog(key)
-        return dialog is not None and dialog.is_established
-
     def consequences(self, passage: Passage, response: Response) -> tuple[Consequence, ...]:
         """
         What a final response does, once it is the one that counts.
@@ -168,17 +164,28 @@ class Negotiation:
     def _consequence(
         self, key: CallKey, passage: Passage, response: Response
     ) -> Consequence | None:
-        status = response.status
-        dialog = self._dialog(key)
-        if status < 300:
-            return self._succeed(passage, response, dialog)
-        if dialog is None or dialog.is_established:
-            # RFC 3261 section 14.1: a refused re-INVITE changes nothing.  One of a
-            # call that we had not heard of leaves nothing.
-            return Consequence(Outcome.REJECT, key)
+        if response.status < 300:
+            return self._succeed(passage, response, self._dialog(key))
         if passage.method == "UPDATE":
             return Consequence(Outcome.REJECT, key)
-        return self.end(key, str(status))
+        return self.refuse(key, str(response.status), passage.in_dialog)
+
+    def refuse(self, key: CallKey, reason: str, in_dialog: bool) -> Consequence | None:
+        """
+        An INVITE was refused.
+
+        A re-INVITE that is refused changes nothing (RFC 3261 section 14.1); one
+        of a call that we had not heard of leaves nothing.  After a first INVITE
+        the call is over, unless a provider that rings several phones at once
+        was answered by another, or may be.
+        """
+        dialog = self._dialog(key)
+        if dialog is None:
+            return Consequence(Outcome.REJECT, key)
+        dialog.invites -= not in_dialog
+        if not dialog.is_established and dialog.invites <= 0:
+            return self.end(key, reason)
+        return Consequence(Outcome.REJECT, key) if in_dialog else None
 
     def _succeed(
         self, passage: Passage, response: Response, dialog: Dialog | None

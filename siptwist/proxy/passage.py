@@ -111,19 +111,15 @@ class Passages:
             "via": (own_via(identity, side, branch), *(() if hides else vias)),
             "max-forwards": one_hop_less(ticket),
         }
-        hidden: tuple[Header, ...] = ()
-        below = 0
-        if hides:
-            if attempt is not None:
-                self._masquerade.name_agent(changes)
-            else:
-                phone = Phone(ticket.from_.aor, ticket.source, ticket.side)
-                self._masquerade.outgoing(changes, headers, phone, identity, ticket.now)
-            hidden = headers.fields("record-route")
+        routes = headers.fields("record-route")
+        hidden, shown = (routes, ()) if hides else ((), routes)
+        if attempt is not None:
+            self._masquerade.name_agent(changes)
+        elif hides:
+            phone = Phone(ticket.from_.aor, ticket.source, ticket.side)
+            self._masquerade.outgoing(changes, headers, phone, identity, ticket.now)
         if ticket.method in RECORD_ROUTED:
-            kept = () if hides else headers.fields("record-route")
-            below = 0 if hides else len(headers.values("record-route"))
-            changes["record-route"] = (own_record_route(identity, side), *kept)
+            changes["record-route"] = (own_record_route(identity, side), *shown)
         request = Request(ticket.method, target.uri, headers.replaced(changes), ticket.request.body)
         passage = Passage(
             ticket.method,
@@ -137,7 +133,7 @@ class Passages:
             forward.to_phone,
             vias,
             hidden,
-            below,
+            len(headers.values("record-route")) if shown else 0,
             attempt,
             place[0] if place else None,
             place[1] if place else None,

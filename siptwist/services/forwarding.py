@@ -511,9 +511,11 @@ class Forwarding:
             return
         ticket = context.forward.ticket
         key = context.place[0]
-        if not (ticket.in_dialog and self._negotiation.is_established(key)):
-            self._carry_out(self._negotiation.end(key, str(response.status)))
-        elif context.offers and ticket.method in ("INVITE", "UPDATE"):
+        if ticket.method == "INVITE":
+            found = self._negotiation.refuse(key, str(response.status), ticket.in_dialog)
+            if found is not None and (context.offers or found.outcome is Outcome.CLOSE):
+                self._carry_out(found)
+        elif ticket.method == "UPDATE" and context.offers:
             self._media.reject(key)
 
     def _carry_out(self, consequence: Consequence) -> None:
