@@ -858,7 +858,7 @@ class OfferTests(WalkingCase):
         self.media.refusal = NoFreePorts("no free ports")
         caller.send("INVITE", body=sdp("10.0.0.10", 4002))
         self.assertEqual(self.phone.statuses("INVITE")[-1], 503)
-        self.assertEqual(self.media.closed, [])
+        self.assertEqual((self.media.rejected, self.media.closed), ([], []))
         self.assertEqual(len(self.proxy.dialogs), 1)
 
     def test_no_ports_for_an_answer(self) -> None:

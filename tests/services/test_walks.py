@@ -590,6 +590,66 @@ class HairpinTests(WalkingCase):
         self.assert_clean(self.phone.call_id)
 
 
+class ForkingProviderTests(WalkingCase):
+    """
+    Two phones on one account: the provider rings both, under one Call-ID.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.other.user = "alice"
+        uris = [self.registered(phone) for phone in (self.phone, self.other)]
+        self.sent = [self.provider.invite(uri) for uri in uris]
+        for phone in (self.phone, self.other):
+            phone.reply(phone.last("INVITE"), 180, tag=phone.host)
+
+    def answered(self) -> Leg:
+        self.other.reply(
+            self.other.last("INVITE"), 200, tag=self.other.host, body=sdp(self.other.host)
+        )
+        caller = Leg(self.provider, self.sent[1], self.provider.answer("INVITE"))
+        caller.send("ACK")
+        return caller
+
+    def test_one_declines(self) -> None:
+        """
+        One phone declines: the other can still be answered, with media.
+        """
+        self.phone.reply(self.phone.last("INVITE"), 486, tag=self.phone.host)
+        self.provider.acknowledge(self.sent[0], self.provider.answer("INVITE"))
+        caller = self.answered()
+        answer = self.provider.answer("INVITE")
+        self.assertEqual(answer.status, 200)
+        self.assertIn("c=IN IP4 203.0.113.1", answer.body.decode())
+        self.assertEqual(len(self.proxy.rtp_ports), 4)
+        caller.send("BYE")
+        self.other.reply(self.other.last("BYE"), 200)
+        self.assert_clean(self.provider.call_id)
+
+    def test_one_answers(self) -> None:
+        """
+        One phone answers, the provider cancels the other: the call goes on.
+        """
+        caller = self.answered()
+        self.provider.cancel(self.sent[0])
+        self.phone.reply(self.phone.last("CANCEL"), 200)
+        self.phone.reply(self.phone.last("INVITE"), 487, tag=self.phone.host)
+        self.provider.acknowledge(self.sent[0], self.provider.answer("INVITE"))
+        self.assertEqual(len(self.proxy.rtp_ports), 4)
+        caller.send("BYE")
+        self.other.reply(self.other.last("BYE"), 200)
+        self.assert_clean(self.provider.call_id)
+
+    def test_both_decline(self) -> None:
+        """
+        Both decline: the ports are free.
+        """
+        for phone, sent in zip((self.phone, self.other), self.sent, strict=True):
+            phone.reply(phone.last("INVITE"), 486, tag=phone.host)
+            self.provider.acknowledge(sent, self.provider.answer("INVITE"))
+        self.assert_clean(self.provider.call_id)
+
+
 class DirectCallTests(WalkingCase):
     """
     Two phones that are registered with us call each other directly (3.6).
