@@ -162,7 +162,7 @@ class MediaCall:
         """
         What ``party`` shall be told in place of the other's ``offered``.
         """
-        stream = self.stream(offered.index)
+        stream = self.streams.get(offered.index) or self._spare.get(offered.index)
         if stream is None or offered.endpoint.rtp_port == 0:
             return Endpoint(host, 0, 0)
         port = stream.port(party)
@@ -299,6 +299,8 @@ class MediaCall:
         return stream
 
     def _empty_spare(self) -> list[MediaStream]:
+        if not self._spare:
+            return []
         spare = list(self._spare.values())
         self._spare.clear()
         return spare

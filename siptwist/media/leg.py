@@ -94,8 +94,9 @@ class Leg:
             return False
         if branch in self._branches:
             self._chosen = branch
-            self._branches = {branch: self._branches[branch]}
-            self._publish()
+            if len(self._branches) > 1:
+                self._branches = {branch: self._branches[branch]}
+                self._publish()
         return True
 
     def judge_rtp(self, data: bytes, source: Address) -> bool:

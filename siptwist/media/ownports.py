@@ -56,12 +56,13 @@ class OurPorts:
         ports to another.  A stream with both ends at our ports would be part
         of a circle, and so would one that sends to itself.
         """
-        owner = self._owner(address)
+        host, port = address
+        owner = self._owners.get((host, port & ~1))
         if owner is None:
             return address
         if owner[0] is stream or any(map(self._owner, stream.leg(party.other).addresses())):
             return None
-        return address if owner[1] in UNSPECIFIED else (owner[1], address[1])
+        return address if owner[1] in UNSPECIFIED else (owner[1], port)
 
     def _owner(self, address: Address) -> tuple[MediaStream, str] | None:
         host, port = address

@@ -126,12 +126,13 @@ class PairOpener:
         except CannotListenError:
             rtp.port.stopListening()
             raise
-        self._mark(rtp)
-        self._mark(rtcp)
+        if self._dscp:
+            self._mark(rtp)
+            self._mark(rtcp)
 
     def _mark(self, relay: Relay) -> None:
         if not self._dscp:
-            return
+            return  # Refused a moment ago.
         handle = relay.port.getHandle()
         try:
             if handle.family == socket.AF_INET6:

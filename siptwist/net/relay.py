@@ -84,10 +84,10 @@ class Relay(DatagramProtocol):
         self.flow = flow
         self.judge = judge
         self.toward = toward
-        self.forward = opposite.port.write
-        port = self.port
+        port, across = self.port, opposite.port
+        self.forward = across.write
         if type(port) is RelayPort:
-            port.join(self, opposite.port.getHandle().sendto)
+            port.join(flow, judge, toward, across.getHandle().sendto)
 
     @property
     def port(self) -> Port:
@@ -228,13 +228,19 @@ class RelayPort:
         relay.transport = cast(Any, self)
         watch.add(self._fileno, self.doRead)
 
-    def join(self, relay: Relay, forward: Callable[[bytes, Address], Any]) -> None:
+    def join(
+        self,
+        flow: Flow,
+        judge: Callable[[bytes, Address], bool],
+        toward: Flow,
+        forward: Callable[[bytes, Address], Any],
+    ) -> None:
         """
-        Take what ``relay`` knows to where the loop finds it at once.
+        Take what a relay knows to where the loop finds it at once.
         """
-        self._flow = relay.flow
-        self._toward = relay.toward
-        self._judge = relay.judge
+        self._flow = flow
+        self._judge = judge
+        self._toward = toward
         self._forward = forward
 
     def doRead(self) -> None:

@@ -108,10 +108,11 @@ class RelayingService(Service):
             self._offer(call, description, now)
         elif any(one.endpoint.rtp_port for one in streams):
             raise SIPError("Answer Without Offer", 481)
-        host = self._addresses(key.side(party.other))[1]
+        other = party.other
+        host = self._addresses(key.side(other))[1]
         if call is None:
-            return tuple(Endpoint(host, 0, 0) for one in streams)
-        return tuple(call.tell(party.other, one, host) for one in streams)
+            return tuple([Endpoint(host, 0, 0) for one in streams])
+        return tuple([call.tell(other, one, host) for one in streams])
 
     def confirm(self, key: CallKey, branch: str) -> None:
         call = self._table.get(key)
@@ -189,9 +190,10 @@ class RelayingService(Service):
         """
         The ports of one local address: both sides share them where it is one.
         """
-        if host not in self._pools:
-            self._pools[host] = self._new_pool()
-        return self._pools[host]
+        pool = self._pools.get(host)
+        if pool is None:
+            pool = self._pools[host] = self._new_pool()
+        return pool
 
     def _release(self, streams: list[MediaStream], now: float) -> None:
         for stream in streams:
