@@ -24,6 +24,10 @@ from siptwist.sip.hop import Hop, Side
 RECORD_ROUTED = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "UPDATE"})
 
 
+# More in one message are nobody's phone.
+MAX_CONTACTS = 64
+
+
 @dataclass(frozen=True, slots=True)
 class Phone:
     """
@@ -82,6 +86,8 @@ class Masquerade:
         :raises MalformedHeader: for a Contact that cannot be read.
         """
         contacts = headers.values("contact")
+        if len(contacts) > MAX_CONTACTS:
+            raise MalformedHeader("Contact", "too many")
         if contacts and contacts != ["*"]:
             masked = [self._mask(text, phone, identity, now, only_local) for text in contacts]
             if masked != contacts:

@@ -66,9 +66,12 @@ class SignalingService(Service):
         """
         One datagram.  Never raises: what is wrong is answered, counted, logged.
         """
-        if not data.strip(b"\r\n\0 "):
-            return
         try:
+            # RFC 3261 section 7.5: line breaks before a message mean nothing;
+            # nothing else behind them is a phone that keeps its NAT open.
+            data = data.lstrip(b"\r\n\0 ")
+            if not data:
+                return
             message = parse(data)
             if isinstance(message, Response):
                 self._receive_response(message)
@@ -77,7 +80,16 @@ class SignalingService(Service):
                 is_phone = self.core.direction.is_phone(source, side, self.core.identity)
                 side = Side.INSIDE if is_phone else Side.OUTSIDE
             self._receive_request(message, source, side)
-        except MalformedMessage as error:
+        except Exception as error:
+            self._bemoan(error, source, side)
+
+    def _bemoan(self, error: Exception, source: Hop, side: Side) -> None:
+        """
+        A message could not be taken: the sender's fault, or ours.
+        """
+        try:
+            if not isinstance(error, MalformedMessage):
+                raise error
             self._complain("malformed", source, error.reason)
             if error.request is not None:
                 self._refuse(error.request, source, side, error)

@@ -21,6 +21,8 @@ MAX_LINE = 8192
 MAX_HEADERS = 256
 MAX_VIAS = 70
 MAX_BODY = 65535
+# It is kept for as long as the call.
+MAX_CALL_ID = 512
 
 # Request-Line = Method SP Request-URI SP SIP-Version
 _REQUEST_LINE = re.compile(rf"({TOKEN}) ([^ \t\r\n]+) [Ss][Ii][Pp]/([0-9]+\.[0-9]+)")
@@ -218,6 +220,8 @@ def _check(headers: Headers) -> None:
     headers.from_ = NameAddr.parse(get("from") or "", "From")
     headers.to = NameAddr.parse(get("to") or "", "To")
     headers.cseq = CSeq.parse(get("cseq") or "")
+    if len(get("call-id") or "") > MAX_CALL_ID:
+        raise MalformedMessage("Call-ID too long")
 
 
 def _check_vias(headers: Headers) -> None:

@@ -11,6 +11,7 @@ Every address is a host of its own: a namespace that appears when it is first us
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import re
 import shutil
@@ -29,6 +30,7 @@ LAN_ROUTER = "10.0.0.1"
 WAN_ROUTER = "203.0.113.1"
 RESOLVER = "203.0.113.53"
 
+_BEDS = itertools.count(1)
 _NAMESPACE = re.compile(rf"{PREFIX}(\d+)-[\w.]+")
 
 _FIREWALL = """
@@ -43,7 +45,7 @@ table ip nat {
 
 class Bed:
     """
-    The namespaces of one run; their names carry our process id.
+    The namespaces of one run; their names carry our process id and a number.
     """
 
     def __init__(self, keep: Path | None = None) -> None:
@@ -52,7 +54,7 @@ class Bed:
         """
         remove_leftovers()
         self._keep = keep
-        self.prefix = f"{PREFIX}{os.getpid()}"
+        self.prefix = f"{PREFIX}{os.getpid()}-{next(_BEDS)}"
         self._programs: list[Program] = []
         self._hosts: dict[str, str] = {}
         self.directory = Path(tempfile.mkdtemp(prefix=f"{self.prefix}-"))
