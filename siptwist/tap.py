@@ -40,6 +40,7 @@ from siptwist.services.authentication import AuthenticationService
 from siptwist.services.console import Console, make_manhole
 from siptwist.services.forwarding import Forwarding
 from siptwist.services.listening import ListeningService
+from siptwist.services.mediation import Mediation
 from siptwist.services.registrations import RegistrationService
 from siptwist.services.relaying import RelayingService
 from siptwist.services.signaling import SignalingService
@@ -331,7 +332,7 @@ def compose(
         peers,
         transactions,
         listening,
-        relaying,
+        Mediation(core, negotiation, relaying),
         resolver,
     )
     signaling = SignalingService(

@@ -5,119 +5,34 @@ to 16.10), with the call's media on the way.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from siptwist.errors import MalformedMessage, NoFreePorts, SIPError
-from siptwist.interfaces import IMediaBackend, IMessageSender, IResolver
+from siptwist.interfaces import IMessageSender, IResolver
 from siptwist.logs import logger
-from siptwist.media.stream import CallKey, Party
-from siptwist.proxy.anchoring import Description, anchor_request, anchor_response
 from siptwist.proxy.core import Core
-from siptwist.proxy.decision import Forward, Reply, Target
+from siptwist.proxy.decision import Target
 from siptwist.proxy.direction import Peers
-from siptwist.proxy.forking import Fork
-from siptwist.proxy.location import Binding, Locations
-from siptwist.proxy.negotiation import Consequence, Negotiation, Outcome
+from siptwist.proxy.location import Locations
+from siptwist.proxy.negotiation import Negotiation
 from siptwist.proxy.passage import Passage, Passages
 from siptwist.proxy.registration import would_overflow
 from siptwist.proxy.routing import host_and_port
-from siptwist.proxy.ticket import Ticket
+from siptwist.services.context import SERVER, Context, Upward, new_branch, new_tag, when
+from siptwist.services.mediation import Mediation
 from siptwist.services.transactions import TransactionService
-from siptwist.sip.fields import MAGIC_COOKIE
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Response, make_response
-from siptwist.sip.transaction import ClientTransaction, ServerTransaction
+from siptwist.sip.transaction import ClientTransaction
 
-# Our name in answers of ours (RFC 3261 section 20.35).
-SERVER = ("Server", "siptwist")
 # How many names that resolve to us are learned.
 NAMES_LIMIT = 64
-
-Apply = Callable[[tuple[Binding, ...], tuple[str, ...]], "Deferred[None]"]
-
-
-class Context:
-    """
-    One request being served: its targets, what went where, and its call.
-
-    ``transaction`` is ``None`` for an ACK, which nobody answers.
-    """
-
-    __slots__ = (
-        "fork",
-        "forward",
-        "is_anchored",
-        "offers",
-        "passages",
-        "place",
-        "refusal",
-        "transaction",
-        "waiting",
-    )
-
-    def __init__(self, transaction: ServerTransaction | None, forward: Forward) -> None:
-        self.transaction = transaction
-        self.forward = forward
-        self.fork = Fork(forward.targets)
-        self.passages: dict[str, Passage] = {}
-        self.place: tuple[CallKey, Party] | None = None
-        self.offers = False
-        # The media is asked for once, whatever the number of targets: those
-        # that wait for it, and why they shall not have it.
-        self.is_anchored = False
-        self.waiting: list[tuple[str, Target, list[Hop], Side]] | None = None
-        self.refusal: BaseException | None = None
-
-    def slim(self) -> None:
-        """
-        Let go of all that only an unanswered request needs: what is left waits
-        for half a minute for another 2xx (RFC 6026).
-        """
-        _, targets, from_phone, to_phone, why = self.forward
-        self.forward = Forward(self.forward.ticket.slim(), targets, from_phone, to_phone, why)
-
-
-class Upward(Protocol):
-    """
-    What forwarding asks of the service above it.
-    """
-
-    def serve(self, transaction: ServerTransaction, ticket: Ticket) -> None:
-        """
-        Decide again, now that one more name is known to be ours.
-        """
-
-    def reply(self, transaction: ServerTransaction, ticket: Ticket, reply: Reply) -> None:
-        """
-        Answer in our own name.
-        """
-
-    def apply(self, changed: tuple[Binding, ...], removed: tuple[str, ...]) -> Deferred[None]:
-        """
-        Change bindings, and fire when they are on disk.
-        """
-
-
-def when(value: Any, use: Callable[[Any], None], fail: Callable[[Failure], None]) -> None:
-    """
-    Use a value now, or that of a Deferred when it comes.
-    """
-    if isinstance(value, Deferred):
-        value.addCallback(use)
-        value.addErrback(fail)
-    else:
-        use(value)
-
-
-def new_branch() -> str:
-    return MAGIC_COOKIE + os.urandom(8).hex()
 
 
 class Forwarding:
@@ -138,7 +53,7 @@ class Forwarding:
         peers: Peers,
         transactions: TransactionService,
         sender: IMessageSender,
-        media: IMediaBackend,
+        mediation: Mediation,
         resolver: IResolver,
     ) -> None:
         self._reactor = reactor
@@ -149,7 +64,7 @@ class Forwarding:
         self._peers = peers
         self._transactions = transactions
         self.sender = sender
-        self._media = media
+        self._mediation = mediation
         self._resolver = resolver
 
     # To the targets
@@ -207,7 +122,7 @@ class Forwarding:
         if context.transaction is None:
             return
         response = make_response(
-            context.forward.ticket.request, status, reason, os.urandom(5).hex(), (SERVER, *headers)
+            context.forward.ticket.request, status, reason, new_tag(), (SERVER, *headers)
         )
         self._receive(context, branch, response)
 
@@ -245,7 +160,7 @@ class Forwarding:
             side = self._core.direction.side_of(hops[0], identity)
         if not context.is_anchored:
             context.is_anchored = True
-            self._begin_media(context, side)
+            self._mediation.begin(context, side, self._depart_guarded)
         self._depart(context, branch, target, hops, side)
 
     def _depart(
@@ -261,6 +176,9 @@ class Forwarding:
             return
         self._transmit(context, branch, target, hops, side)
 
+    def _depart_guarded(self, context: Context, branch: str, *arguments: Any) -> None:
+        self._guard(context, branch, self._depart, *arguments)
+
     def _recognize(self, context: Context, name: str) -> None:
         """
         A name turned out to be ours: the request is for us after all.
@@ -271,57 +189,6 @@ class Forwarding:
             raise SIPError("Loop Detected", 482)
         self._core.identity = replace(identity, names=identity.names | {name})
         self.above.serve(context.transaction, context.forward.ticket)
-
-    def _begin_media(self, context: Context, side: Side) -> None:
-        def go_on(_: object = None) -> None:
-            waiting, context.waiting = context.waiting or [], None
-            for branch, target, hops, side in waiting:
-                self._guard(context, branch, self._depart, target, hops, side)
-
-        def failed(failure: Failure) -> None:
-            context.refusal = failure.value
-            go_on()
-
-        try:
-            anchored = self._anchor(context, side)
-        except Exception as error:
-            context.refusal = error
-            return
-        if isinstance(anchored, Deferred):
-            context.waiting = []
-            when(anchored, go_on, failed)
-
-    def _anchor(self, context: Context, side: Side) -> Any:
-        """
-        Have ports lent for what the request describes, and write them in.
-        """
-        ticket = context.forward.ticket
-        context.place = self._negotiation.place(ticket, side)
-        if context.place is None:
-            return None
-        description = self._negotiation.of_request(ticket, context.place, self._core.identity)
-        if description is None:
-            return None
-
-        def write(granted: Any) -> None:
-            context.offers = True
-            request = anchor_request(ticket.request, description, granted)
-            context.forward = context.forward._replace(ticket=ticket.with_request(request))
-
-        granted = self._describe(description)
-        if isinstance(granted, Deferred):
-            return granted.addCallback(write)
-        return write(granted)
-
-    def _describe(self, description: Description) -> Any:
-        return self._media.describe(
-            description.key,
-            description.party,
-            description.streams,
-            description.signaling_host,
-            description.is_offer,
-            description.branch,
-        )
 
     def _transmit(
         self, context: Context, branch: str, target: Target, hops: list[Hop], side: Side
@@ -444,7 +311,7 @@ class Forwarding:
             return
         ticket = context.forward.ticket
         if passage is None:
-            self._end_refused(context, response)
+            self._mediation.end_refused(context, response)
             headers = response.headers.replaced({"via": ticket.vias})
             self._transactions.respond(transaction, response._replace(headers=headers))
             return
@@ -461,67 +328,29 @@ class Forwarding:
             )
             if response.status < 200:
                 return
-            answer, description = make_response(ticket.request, 502, "", os.urandom(5).hex()), None
-            answer = self._passages.answer(passage, answer, self._core.identity)
+            answer, description = self._own_refusal(context, passage, 502), None
         if description is None:
             self._send_back(context, passage, answer)
             return
-        self._anchor_answer(context, passage, answer, description)
+        self._mediation.answer(
+            answer,
+            description,
+            lambda anchored: self._send_back(context, passage, anchored),
+            lambda status: self._send_back(
+                context, passage, self._own_refusal(context, passage, status)
+            ),
+        )
 
-    def _anchor_answer(
-        self, context: Context, passage: Passage, answer: Response, description: Description
-    ) -> None:
-        def write(granted: Any) -> None:
-            self._send_back(context, passage, anchor_response(answer, description, granted))
-
-        def failed(failure: Failure) -> None:
-            error = failure.value
-            status = error.status if isinstance(error, SIPError) else 500
-            self._log.warn("No media for an answer: {error}", error=str(error))
-            if answer.status >= 200:
-                refusal = make_response(
-                    context.forward.ticket.request, status, "", os.urandom(5).hex()
-                )
-                self._send_back(
-                    context,
-                    passage,
-                    self._passages.answer(passage, refusal, self._core.identity),
-                )
-
-        try:
-            granted = self._describe(description)
-        except Exception:
-            failed(Failure())
-            return
-        when(granted, write, failed)
+    def _own_refusal(self, context: Context, passage: Passage, status: int) -> Response:
+        """
+        What the caller is told in the place of an answer that cannot be used.
+        """
+        response = make_response(context.forward.ticket.request, status, "", new_tag(), (SERVER,))
+        return self._passages.answer(passage, response, self._core.identity)
 
     def _send_back(self, context: Context, passage: Passage, answer: Response) -> None:
-        for consequence in self._negotiation.consequences(passage, answer):
-            self._carry_out(consequence)
+        self._mediation.settle(passage, answer)
         if context.transaction is not None:
             self._transactions.respond(context.transaction, answer)
             if 200 <= answer.status < 300 and not context.fork.pending:
                 context.slim()
-
-    def _end_refused(self, context: Context, response: Response) -> None:
-        """
-        A request was refused before it went anywhere.
-        """
-        if context.place is None or response.status < 300:
-            return
-        ticket = context.forward.ticket
-        key = context.place[0]
-        if ticket.method == "INVITE":
-            found = self._negotiation.refuse(key, str(response.status), ticket.in_dialog)
-            if found is not None and (context.offers or found.outcome is Outcome.CLOSE):
-                self._carry_out(found)
-        elif ticket.method == "UPDATE" and context.offers:
-            self._media.reject(key)
-
-    def _carry_out(self, consequence: Consequence) -> None:
-        if consequence.outcome is Outcome.CONFIRM:
-            self._media.confirm(consequence.key, consequence.branch)
-        elif consequence.outcome is Outcome.REJECT:
-            self._media.reject(consequence.key)
-        else:
-            self._media.close(consequence.key, consequence.reason)

@@ -4,7 +4,6 @@ The proxy at work: messages in, the core's decisions carried out.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
@@ -23,7 +22,8 @@ from siptwist.proxy.location import Binding, Locations
 from siptwist.proxy.ticket import Ticket
 from siptwist.proxy.vias import arrived_vias
 from siptwist.services.complaints import Complaints
-from siptwist.services.forwarding import SERVER, Context, Forwarding
+from siptwist.services.context import SERVER, Context, new_tag
+from siptwist.services.forwarding import Forwarding
 from siptwist.services.transactions import TransactionService
 from siptwist.sip.headers import Header
 from siptwist.sip.hop import Hop, Side
@@ -123,7 +123,7 @@ class SignalingService(Service):
         """
         if request.method == "ACK" or "via" not in request.headers:
             return
-        tag = os.urandom(5).hex()
+        tag = new_tag()
         vias: tuple[Header, ...] = ()
         # A Via that cannot be read is the very reason for this answer, which
         # goes to where the request came from.
@@ -237,7 +237,7 @@ class SignalingService(Service):
         return failure
 
     def _answer(self, transaction: ServerTransaction, ticket: Ticket, reply: Reply) -> None:
-        tag = "" if reply.status == 100 else os.urandom(5).hex()
+        tag = "" if reply.status == 100 else new_tag()
         headers = (SERVER, *reply.headers)
         response = make_response(
             ticket.request, reply.status, reply.reason, tag, headers, ticket.vias

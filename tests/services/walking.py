@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from siptwist import config
 from siptwist.net.addresses import Chosen, Interface
 from siptwist.proxy.location import Binding
-from siptwist.services.forwarding import Context
+from siptwist.services.context import Context
 from siptwist.sip.fields import NameAddr
 from siptwist.sip.headers import Headers, make_header
 from siptwist.sip.hop import Hop, Side
@@ -85,7 +85,7 @@ class Proxy:
         self.forwarding._resolver = self.resolver
         self.media = media
         if media is not None:
-            self.forwarding._media = media
+            self.forwarding._mediation._media = media
         self.services = [one for one in service if one is not self.parts.registrations]
         for one in self.services:
             one.privilegedStartService()

@@ -1,0 +1,154 @@
+"""
+The media of a request on its way: asked for once, written into what is sent,
+and changed or ended by what is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from siptwist.errors import SIPError
+from siptwist.interfaces import IMediaBackend
+from siptwist.logs import logger
+from siptwist.proxy.anchoring import Description, anchor_request, anchor_response
+from siptwist.proxy.core import Core
+from siptwist.proxy.negotiation import Consequence, Negotiation, Outcome
+from siptwist.proxy.passage import Passage
+from siptwist.services.context import Context, when
+from siptwist.sip.hop import Side
+from siptwist.sip.message import Response
+
+
+class Mediation:
+    """
+    Stands between the messages and the media backend.
+    """
+
+    _log = logger()
+
+    def __init__(self, core: Core, negotiation: Negotiation, media: IMediaBackend) -> None:
+        self._core = core
+        self._negotiation = negotiation
+        self._media = media
+
+    def begin(self, context: Context, side: Side, depart: Callable[..., None]) -> None:
+        """
+        Have what the request describes anchored.  Until that is done, targets
+        wait in ``context.waiting``; ``context.refusal`` is why it cannot be.
+
+        :param depart: told each target that has waited, when it may go.
+        """
+
+        def go_on(_: object = None) -> None:
+            waiting, context.waiting = context.waiting or [], None
+            for branch, target, hops, side in waiting:
+                depart(context, branch, target, hops, side)
+
+        def failed(failure: Failure) -> None:
+            context.refusal = failure.value
+            go_on()
+
+        try:
+            anchored = self._anchor(context, side)
+        except Exception as error:
+            context.refusal = error
+            return
+        if isinstance(anchored, Deferred):
+            context.waiting = []
+            when(anchored, go_on, failed)
+
+    def _anchor(self, context: Context, side: Side) -> Any:
+        """
+        Have ports lent for what the request describes, and write them in.
+        """
+        ticket = context.forward.ticket
+        context.place = self._negotiation.place(ticket, side)
+        if context.place is None:
+            return None
+        description = self._negotiation.of_request(ticket, context.place, self._core.identity)
+        if description is None:
+            return None
+
+        def write(granted: Any) -> None:
+            context.offers = True
+            request = anchor_request(ticket.request, description, granted)
+            context.forward = context.forward._replace(ticket=ticket.with_request(request))
+
+        granted = self._describe(description)
+        if isinstance(granted, Deferred):
+            return granted.addCallback(write)
+        return write(granted)
+
+    def _describe(self, description: Description) -> Any:
+        return self._media.describe(
+            description.key,
+            description.party,
+            description.streams,
+            description.signaling_host,
+            description.is_offer,
+            description.branch,
+        )
+
+    def answer(
+        self,
+        answer: Response,
+        description: Description,
+        send: Callable[[Response], None],
+        refuse: Callable[[int], None],
+    ) -> None:
+        """
+        Have what an answer describes anchored, and ``send`` it then.
+
+        :param refuse: told a status when there is no media for a final answer.
+        """
+
+        def write(granted: Any) -> None:
+            send(anchor_response(answer, description, granted))
+
+        def failed(failure: Failure) -> None:
+            error = failure.value
+            status = error.status if isinstance(error, SIPError) else 500
+            self._log.warn("No media for an answer: {error}", error=str(error))
+            if answer.status >= 200:
+                refuse(status)
+
+        try:
+            granted = self._describe(description)
+        except Exception:
+            failed(Failure())
+            return
+        when(granted, write, failed)
+
+    def settle(self, passage: Passage, answer: Response) -> None:
+        """
+        Do to the media what a final answer does to the call.
+        """
+        for consequence in self._negotiation.consequences(passage, answer):
+            self._carry_out(consequence)
+
+    def end_refused(self, context: Context, response: Response) -> None:
+        """
+        A request was refused before it went anywhere.
+        """
+        if context.place is None or response.status < 300:
+            return
+        ticket = context.forward.ticket
+        key = context.place[0]
+        if ticket.method == "INVITE":
+            found = self._negotiation.refuse(key, str(response.status), ticket.in_dialog)
+            if found is not None and (context.offers or found.outcome is Outcome.CLOSE):
+                self._carry_out(found)
+        elif ticket.method == "UPDATE" and context.offers:
+            self._media.reject(key)
+
+    def _carry_out(self, consequence: Consequence) -> None:
+        if consequence.outcome is Outcome.CONFIRM:
+            self._media.confirm(consequence.key, consequence.branch)
+        elif consequence.outcome is Outcome.REJECT:
+            self._media.reject(consequence.key)
+        else:
+            self._media.close(consequence.key, consequence.reason)
