@@ -14,7 +14,6 @@ import argparse
 import gc
 import json
 import os
-import random
 import resource
 import select
 import socket
@@ -51,12 +50,11 @@ def serve() -> None:
     """
     from twisted.internet import reactor as imported
 
+    from siptwist.net.chance import Chance
     from siptwist.services.relaying import RelayingService
 
     reactor: Any = imported
-    service = RelayingService(
-        reactor, lambda side: (HOST, HOST), random.SystemRandom().randrange, LOW, HIGH
-    )
+    service = RelayingService(reactor, lambda side: (HOST, HOST), Chance().below, LOW, HIGH)
     service.startService()  # type: ignore[no-untyped-call]
     spent = [cycle(service) for _ in range(6)]
     gc.collect()
