@@ -22,8 +22,9 @@ from siptwist.net.pairs import PairOpener, StreamRelay
 from siptwist.net.relay import binder
 from siptwist.sip.hop import Side
 
-#: Seconds between two looks for silent calls, at most.
-SWEEP_SECONDS = 5.0
+#: Seconds between two looks for silent calls, at most and at least; between
+#: them it is a twentieth of the time until a call is silent.
+SWEEP_SECONDS, SHORTEST_SWEEP = 15.0, 1.0
 
 #: ``addresses(side)`` is the host to bind on ``side`` and the host to advertise.
 Addresses = Callable[[Side], tuple[str, str]]
@@ -75,7 +76,8 @@ class RelayingService(Service):
         Begin to look for calls without media.
         """
         super().startService()
-        interval = min(SWEEP_SECONDS, self._rtp_timeout / 4 or SWEEP_SECONDS)
+        often = max(SHORTEST_SWEEP, self._rtp_timeout / 20 or SWEEP_SECONDS)
+        interval = min(SWEEP_SECONDS, often)
         self._sweeping.start(interval, now=False)
 
     def stopService(self) -> None:
