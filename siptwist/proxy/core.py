@@ -17,7 +17,7 @@ from siptwist.proxy.routing import OutboundProxies, outward, take_own_routes
 from siptwist.proxy.ticket import Ticket
 from siptwist.proxy.validation import options_reply, validate
 from siptwist.proxy.visitors import Visitor, Visitors
-from siptwist.sip.fields import parse_q
+from siptwist.sip.fields import NameAddr, parse_q
 from siptwist.sip.grammar import parse_parameters
 from siptwist.sip.uri import SIPURI
 
@@ -28,8 +28,6 @@ Authenticate = Callable[[Ticket], Reply | None]
 class Core:
     """
     Decides, and touches nothing.
-
-    ``identity`` may be replaced while running, when an address changes.
     """
 
     def __init__(
@@ -43,7 +41,7 @@ class Core:
         proxies: OutboundProxies | None = None,
         authenticate: Authenticate | None = None,
     ) -> None:
-        self.identity = identity
+        self._identity = identity
         self.direction = Direction(locations, visitors, peers)
         self._locations = locations
         self._visitors = visitors
@@ -52,6 +50,18 @@ class Core:
         self._access = access or Access()
         self._proxies = proxies or OutboundProxies()
         self._authenticate = authenticate
+
+    @property
+    def identity(self) -> Identity:
+        """
+        Who we are now; it may change while running.
+        """
+        return self._identity
+
+    @identity.setter
+    def identity(self, identity: Identity) -> None:
+        self._identity = identity
+        self._registrar.identity = identity
 
     def decide(self, ticket: Ticket) -> Decision:
         """
@@ -63,7 +73,7 @@ class Core:
         if refusal is not None:
             return refusal
         ticket = take_own_routes(ticket, self.identity)
-        is_phone = self.direction.is_phone(ticket.source, ticket.side, self.identity)
+        is_phone = self.direction.is_phone(ticket.source, ticket.side, self.identity, ticket.method)
         is_own = ticket.uri is not None and self.identity.is_own(ticket.uri)
         if ticket.method == "REGISTER":
             return self._register(ticket, is_phone, is_own)
@@ -217,6 +227,9 @@ def _host_of(ticket: Ticket) -> str:
 def _as_target(binding: Binding) -> Target:
     parameters = parse_parameters(binding.parameters) or {}
     q = parse_q(parameters.get("q"))
+    if binding.path:
+        first = NameAddr.parse(binding.path[0], "Path").uri_text
+        return Target(binding.contact, next_hop=first, q=q, mask=binding.mask, route=binding.path)
     return Target(binding.contact, binding.side, binding.hop, q=q, mask=binding.mask)
 
 

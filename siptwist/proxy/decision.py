@@ -45,7 +45,7 @@ class Target(NamedTuple):
     ``uri`` becomes the Request-URI.  ``hop`` is where it goes, and ``side`` our
     side that faces it, when that is known; otherwise ``next_hop`` is the URI
     whose host is to be resolved.  ``mask`` names the binding that is meant, if
-    one is.
+    one is; ``route`` is the Path of its registration (RFC 3327 section 5.1).
     """
 
     uri: str
@@ -54,6 +54,7 @@ class Target(NamedTuple):
     next_hop: str = ""
     q: float = 1.0
     mask: str = ""
+    route: tuple[str, ...] = ()
 
 
 class Forward(NamedTuple):

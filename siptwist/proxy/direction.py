@@ -61,16 +61,18 @@ class Direction:
     def is_known_phone(self, hop: Hop) -> bool:
         return bool(self._locations.by_hop(hop)) or self._visitors.has_hop(hop)
 
-    def is_phone(self, source: Hop, side: Side, identity: Identity) -> bool:
+    def is_phone(self, source: Hop, side: Side, identity: Identity, method: str = "") -> bool:
         """
         Whether a request from ``source``, arrived on ``side``, is from inside.
+
+        Who registers from our own premises is a phone, also when another one
+        has called it before.
         """
         if identity.one_socket:
             if self._locations.by_hop(source):
                 return True
-            return source not in self._peers and (
-                is_local(source.host) or identity.is_inside_address(source.host)
-            )
+            is_near = is_local(source.host) or identity.is_inside_address(source.host)
+            return is_near and (method == "REGISTER" or source not in self._peers)
         if side is Side.INSIDE:
             return True
         host = source.host

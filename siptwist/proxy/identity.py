@@ -70,6 +70,12 @@ class Identity:
         port = uri.port or self.inside.port
         return (uri.address, port) in self.own
 
+    def is_own_address(self, uri: SIPURI) -> bool:
+        """
+        Whether a URI is one of our sockets, by its address and not by a name.
+        """
+        return uri.address not in self.names and (uri.address, uri.effective_port) in self.own
+
     def is_own_hop(self, host: str, port: int) -> bool:
         return (host, port) in self.own
 

@@ -128,7 +128,7 @@ class Registrar:
                 raise _Refused(400, "Contact * needs Expires: 0")
             return [_Step(NameAddr("", b.contact, b.parameters), 0, b) for b in bound]
         for contact in contacts:
-            if not contact.is_sip or self.identity.is_own(contact.uri):
+            if not contact.is_sip or self.identity.is_own_address(contact.uri):
                 raise _Refused(400, "Contact is not the SIP URI of a phone")
         contacts = _without_duplicates(contacts)
         olds = same_phones(contacts, bound, ticket.call_id)

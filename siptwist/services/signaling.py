@@ -77,7 +77,9 @@ class SignalingService(Service):
                 self._receive_response(message)
                 return
             if self.core.identity.one_socket:
-                is_phone = self.core.direction.is_phone(source, side, self.core.identity)
+                is_phone = self.core.direction.is_phone(
+                    source, side, self.core.identity, message.method
+                )
                 side = Side.INSIDE if is_phone else Side.OUTSIDE
             self._receive_request(message, source, side)
         except Exception as error:

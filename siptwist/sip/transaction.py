@@ -143,7 +143,9 @@ class ServerTransaction:
         """
         if self.state is State.COMPLETED and self.is_invite and now < self.started + LIFETIME:
             self.interval = min(self.interval * 2, T2)
-            self.due = min(now + self.interval, self.started + LIFETIME)
+            # From when it was due, not from when it was looked at, or each
+            # repetition comes later than the RFC's.
+            self.due = min(self.due + self.interval, self.started + LIFETIME)
             return Event.RESEND
         self.state = State.TERMINATED
         self.due = 0.0
@@ -272,5 +274,5 @@ class ClientTransaction:
         else:
             doubled = self.interval * 2
             self.interval = doubled if self.is_invite else min(doubled, T2)
-        self.due = min(now + self.interval, end)
+        self.due = min(self.due + self.interval, end)
         return Event.RESEND

@@ -89,6 +89,16 @@ class OneSocketTests(DirectionCase):
         self.assertFalse(self.is_phone("127.0.0.1", 5080))
         self.assertTrue(self.is_phone("127.0.0.1", 5062))
 
+    def test_called_phone_registers(self) -> None:
+        """
+        A phone on the premises that another one called before may still register.
+        """
+        hop = Hop("192.168.1.21", 5060)
+        self.peers.note(hop)
+        self.assertTrue(self.direction.is_phone(hop, Side.INSIDE, ONE_SOCKET, "REGISTER"))
+        self.peers.note(WORLD)
+        self.assertFalse(self.direction.is_phone(WORLD, Side.INSIDE, ONE_SOCKET, "REGISTER"))
+
     def test_registered_phone(self) -> None:
         """
         A registered phone is one wherever it is, even if we once sent to it as a server.

@@ -681,6 +681,21 @@ class DirectCallTests(WalkingCase):
         self.assertEqual(self.provider.datagrams, [])
         self.assert_clean(self.phone.call_id)
 
+    def test_path_of_the_registration(self) -> None:
+        """
+        A phone that registered through another proxy is reached through it
+        (RFC 3327).
+        """
+        path = [("Path", "<sip:10.0.0.11:5070;lr>"), ("Supported", "path")]
+        self.other.register(headers=path, cseq=2)
+        edge = Agent(self.proxy, "10.0.0.11", "edge", port=5070)
+        self.phone.invite("sip:bob@10.0.0.1")
+        came = edge.last("INVITE")
+        self.assertEqual(came.headers.get("route"), "<sip:10.0.0.11:5070;lr>")
+        self.assertEqual(came.uri, "sip:bob@10.0.0.11:5060")
+        edge.reply(came, 486)
+        self.assertEqual(self.phone.statuses("INVITE"), [486])
+
     def test_callee_hangs_up(self) -> None:
         """
         The one who was called hangs up: the ports are free again.
