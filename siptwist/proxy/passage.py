@@ -22,7 +22,7 @@ from siptwist.proxy.masquerade import (
 from siptwist.proxy.registration import Attempt, Completion, complete, mask_request
 from siptwist.proxy.ticket import Ticket
 from siptwist.proxy.validation import one_hop_less
-from siptwist.sip.headers import Header
+from siptwist.sip.headers import Header, make_header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, to_of
 
@@ -111,6 +111,8 @@ class Passages:
             "via": (own_via(identity, side, branch), *(() if hides else vias)),
             "max-forwards": one_hop_less(ticket),
         }
+        if target.route:
+            changes["route"] = tuple([make_header("Route", value) for value in target.route])
         routes = headers.fields("record-route")
         hidden, shown = (routes, ()) if hides else ((), routes)
         if attempt is not None:
