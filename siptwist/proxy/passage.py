@@ -100,26 +100,21 @@ class Passages:
 
         :raises SIPError: with the status to answer with.
         """
-        ticket = forward.ticket
-        vias = ticket.vias
+        ticket, attempt = forward.ticket, None
         hides = forward.from_phone and side is Side.OUTSIDE
-        attempt = None
         if hides and ticket.method == "REGISTER":
             ticket, attempt = self.attempt(ticket, identity)
         headers = ticket.request.headers
-        changes = {
-            "via": (own_via(identity, side, branch), *(() if hides else vias)),
-            "max-forwards": one_hop_less(ticket),
-        }
-        if target.route:
-            changes["route"] = tuple([make_header("Route", value) for value in target.route])
         routes = headers.fields("record-route")
         hidden, shown = (routes, ()) if hides else ((), routes)
-        if attempt is not None:
-            self._masquerade.name_agent(changes)
-        elif hides:
-            phone = Phone(ticket.from_.aor, ticket.source, ticket.side)
-            self._masquerade.outgoing(changes, headers, phone, identity, ticket.now)
+        changes = {
+            "via": (own_via(identity, side, branch), *(() if hides else ticket.vias)),
+            "max-forwards": one_hop_less(ticket),
+        }
+        if hides:
+            self._hide(changes, ticket, identity, attempt is not None)
+        if target.route:
+            changes["route"] = tuple([make_header("Route", value) for value in target.route])
         if ticket.method in RECORD_ROUTED:
             changes["record-route"] = (own_record_route(identity, side), *shown)
         request = Request(ticket.method, target.uri, headers.replaced(changes), ticket.request.body)
@@ -133,7 +128,7 @@ class Passages:
             side,
             forward.from_phone,
             forward.to_phone,
-            vias,
+            ticket.vias,
             hidden,
             len(headers.values("record-route")) if shown else 0,
             attempt,
@@ -142,6 +137,22 @@ class Passages:
             offers,
         )
         return request, passage
+
+    def _hide(
+        self,
+        changes: dict[str, tuple[Header, ...]],
+        ticket: Ticket,
+        identity: Identity,
+        is_masked: bool,
+    ) -> None:
+        """
+        Mask what a phone says of itself, if that is not done already.
+        """
+        if is_masked:
+            self._masquerade.name_agent(changes)
+            return
+        phone = Phone(ticket.from_.aor, ticket.source, ticket.side)
+        self._masquerade.outgoing(changes, ticket.request.headers, phone, identity, ticket.now)
 
     def answer(self, passage: Passage, response: Response, identity: Identity) -> Response:
         """
