@@ -127,7 +127,7 @@ class IRegistrationStore(Interface):
 
     def load():
         """
-        :returns: a list of :class:`~siptwist.proxy.location.Binding`.
+        :returns: a list of :class:`~siptwist.proxy.registration.location.Binding`.
         """
 
     def save(changed, removed):

@@ -25,19 +25,19 @@ from siptwist.net.lookups import Lookups, system_resolver
 from siptwist.net.resolver import Resolver
 from siptwist.proxy.access import Access
 from siptwist.proxy.core import Core
-from siptwist.proxy.dialogs import Dialogs
 from siptwist.proxy.direction import Peers
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.location import Locations
 from siptwist.proxy.masquerade import Masquerade
-from siptwist.proxy.negotiation import Negotiation
 from siptwist.proxy.passage import Passages
-from siptwist.proxy.registrar import Registrar
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.registration.registrar import Registrar
+from siptwist.proxy.registration.visitors import Visitors
 from siptwist.proxy.routing import OutboundProxies
-from siptwist.proxy.visitors import Visitors
+from siptwist.proxy.session.dialogs import Dialogs
+from siptwist.proxy.session.negotiation import Negotiation
 from siptwist.services.announcing import AnnouncingService, ProxyService
 from siptwist.services.authentication import AuthenticationService
-from siptwist.services.console import Console, make_manhole
+from siptwist.services.console.console import Console, make_manhole
 from siptwist.services.forwarding import Forwarding
 from siptwist.services.listening import ListeningService
 from siptwist.services.mediation import Mediation

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from siptwist.errors import Unresolvable
 from siptwist.interfaces import IMediaBackend, IRegistrationStore, IResolver
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
-from siptwist.proxy.location import Binding
+from siptwist.proxy.registration.location import Binding
 from siptwist.sip.hop import Hop, Side
 
 

@@ -10,13 +10,13 @@ from siptwist.proxy.access import Access
 from siptwist.proxy.decision import Decision, Drop, Forward, Reply, Target
 from siptwist.proxy.direction import Direction, Peers
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.location import Binding, Locations
-from siptwist.proxy.masks import mask_in
-from siptwist.proxy.registrar import Registrar
+from siptwist.proxy.registration.location import Binding, Locations
+from siptwist.proxy.registration.masks import mask_in
+from siptwist.proxy.registration.registrar import Registrar
+from siptwist.proxy.registration.visitors import Visitor, Visitors
 from siptwist.proxy.routing import OutboundProxies, outward, take_own_routes
 from siptwist.proxy.ticket import Ticket
 from siptwist.proxy.validation import options_reply, validate
-from siptwist.proxy.visitors import Visitor, Visitors
 from siptwist.sip.fields import NameAddr, parse_q
 from siptwist.sip.grammar import parse_parameters
 from siptwist.sip.uri import SIPURI

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from siptwist.proxy.location import Binding
+from siptwist.proxy.registration.location import Binding
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Hop, Side
 

@@ -8,8 +8,8 @@ from collections import OrderedDict
 
 from siptwist.proxy.access import is_local
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.location import Locations
-from siptwist.proxy.visitors import Visitors
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.registration.visitors import Visitors
 from siptwist.sip.hop import Hop, Side
 
 

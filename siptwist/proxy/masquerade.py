@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from siptwist.errors import MalformedHeader, MalformedURI
 from siptwist.proxy.access import is_local
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.location import Binding, Locations, user_of
-from siptwist.proxy.masks import CONTACT_LENGTH, masked_contact, new_mask
-from siptwist.proxy.visitors import Visitor, Visitors
+from siptwist.proxy.registration.location import Binding, Locations, user_of
+from siptwist.proxy.registration.masks import CONTACT_LENGTH, masked_contact, new_mask
+from siptwist.proxy.registration.visitors import Visitor, Visitors
 from siptwist.sip.fields import NameAddr
 from siptwist.sip.headers import Header, Headers, make_header
 from siptwist.sip.hop import Hop, Side

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.decision import Forward, Target
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.location import Locations
 from siptwist.proxy.masquerade import (
     RECORD_ROUTED,
     Masquerade,
@@ -19,7 +18,8 @@ from siptwist.proxy.masquerade import (
     own_via,
     swapped_record_routes,
 )
-from siptwist.proxy.registration import Attempt, Completion, complete, mask_request
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.registration.passthrough import Attempt, Completion, complete, mask_request
 from siptwist.proxy.ticket import Ticket
 from siptwist.proxy.validation import one_hop_less
 from siptwist.sip.headers import Header, make_header

@@ -16,7 +16,7 @@ from siptwist.logfile import quicken
 from siptwist.logs import logger
 from siptwist.net.addresses import Chosen
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.location import Locations
+from siptwist.proxy.registration.location import Locations
 from siptwist.sip.hop import Side
 
 

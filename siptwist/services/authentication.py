@@ -13,16 +13,16 @@ from twisted.application.service import Service
 
 from siptwist.errors import ConfigError, Problem
 from siptwist.logs import logger
-from siptwist.proxy.authentication import (
+from siptwist.proxy.decision import Reply
+from siptwist.proxy.registration.authentication import (
     Authenticator,
     Challenged,
     Forbidden,
     NonceLedger,
     Verdict,
 )
-from siptwist.proxy.decision import Reply
-from siptwist.proxy.oldphones import OldPhones
-from siptwist.proxy.passwords import Secret, parse_passwords, usable_algorithms
+from siptwist.proxy.registration.oldphones import OldPhones
+from siptwist.proxy.registration.passwords import Secret, parse_passwords, usable_algorithms
 from siptwist.proxy.ticket import Ticket
 
 #: Seconds between two looks at the password file, at most one a look-up.
@@ -124,7 +124,7 @@ class AuthenticationService(Service):
         only_md5: bool = False,
     ) -> Verdict:
         """
-        See :meth:`siptwist.proxy.authentication.Authenticator.check`.
+        See :meth:`siptwist.proxy.registration.authentication.Authenticator.check`.
         """
         now = self._reactor.seconds()
         if self._file and now - self._looked_at >= RECHECK_SECONDS:

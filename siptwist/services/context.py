@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.decision import Forward, Reply, Target
 from siptwist.proxy.forking import Fork
-from siptwist.proxy.location import Binding
 from siptwist.proxy.passage import Passage
+from siptwist.proxy.registration.location import Binding
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.fields import MAGIC_COOKIE
 from siptwist.sip.hop import Hop, Side

@@ -19,11 +19,11 @@ from siptwist.logs import logger
 from siptwist.proxy.core import Core
 from siptwist.proxy.decision import Target
 from siptwist.proxy.direction import Peers
-from siptwist.proxy.location import Locations
-from siptwist.proxy.negotiation import Negotiation
 from siptwist.proxy.passage import Passage, Passages
-from siptwist.proxy.registration import would_overflow
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.registration.passthrough import would_overflow
 from siptwist.proxy.routing import host_and_port
+from siptwist.proxy.session.negotiation import Negotiation
 from siptwist.services.context import SERVER, Context, Upward, new_branch, new_tag, when
 from siptwist.services.mediation import Mediation
 from siptwist.services.transactions import TransactionService

@@ -14,10 +14,10 @@ from twisted.python.failure import Failure
 from siptwist.errors import SIPError
 from siptwist.interfaces import IMediaBackend
 from siptwist.logs import logger
-from siptwist.proxy.anchoring import Description, anchor_request, anchor_response
 from siptwist.proxy.core import Core
-from siptwist.proxy.negotiation import Consequence, Negotiation, Outcome
 from siptwist.proxy.passage import Passage
+from siptwist.proxy.session.anchoring import Description, anchor_request, anchor_response
+from siptwist.proxy.session.negotiation import Consequence, Negotiation, Outcome
 from siptwist.services.context import Context, when
 from siptwist.sip.hop import Side
 from siptwist.sip.message import Response

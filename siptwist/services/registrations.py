@@ -16,9 +16,9 @@ from zope.interface import implementer
 from siptwist.errors import SIPTwistError
 from siptwist.interfaces import IRegistrationStore
 from siptwist.logs import logger
-from siptwist.proxy.location import Binding, Locations
-from siptwist.services.database import Database
-from siptwist.services.registration_file import open_database
+from siptwist.proxy.registration.location import Binding, Locations
+from siptwist.services.storage.database import Database
+from siptwist.services.storage.registration_file import open_database
 from siptwist.sip.uri import SIPURI
 
 # Seconds between looks for registrations that have lapsed.

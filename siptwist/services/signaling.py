@@ -18,7 +18,7 @@ from siptwist.interfaces import IMessageReceiver, IMessageSender, IRegistrationS
 from siptwist.logs import logger
 from siptwist.proxy.core import Core
 from siptwist.proxy.decision import Decision, Drop, Forward, Reply
-from siptwist.proxy.location import Binding, Locations
+from siptwist.proxy.registration.location import Binding, Locations
 from siptwist.proxy.ticket import Ticket
 from siptwist.proxy.vias import arrived_vias
 from siptwist.services.complaints import Complaints

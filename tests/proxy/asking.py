@@ -8,7 +8,7 @@ import ipaddress
 from typing import Any
 
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.location import Binding
+from siptwist.proxy.registration.location import Binding
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, parse

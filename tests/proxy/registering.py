@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from siptwist.proxy.decision import Reply
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.location import Binding, Locations
+from siptwist.proxy.registration.location import Binding, Locations
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, parse

@@ -15,11 +15,11 @@ from siptwist.proxy.core import Core
 from siptwist.proxy.decision import Decision, Drop, Forward, Reply
 from siptwist.proxy.direction import Peers
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.location import Locations
-from siptwist.proxy.registrar import Registrar
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.registration.registrar import Registrar
+from siptwist.proxy.registration.visitors import Visitor, Visitors
 from siptwist.proxy.routing import OutboundProxies
 from siptwist.proxy.ticket import Ticket
-from siptwist.proxy.visitors import Visitor, Visitors
 from siptwist.sip.hop import Hop, Side
 from tests.proxy.asking import PHONE, TWO_SOCKETS, WORLD, bind, from_world, ticket
 from tests.proxy.registering import KEY, NOW, register

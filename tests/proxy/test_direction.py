@@ -7,8 +7,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.proxy.direction import Direction, Peers
-from siptwist.proxy.location import Locations
-from siptwist.proxy.visitors import Visitor, Visitors
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.registration.visitors import Visitor, Visitors
 from siptwist.sip.hop import Hop, Side
 from tests.proxy.asking import ONE_SOCKET, TWO_SOCKETS, WORLD, bind
 from tests.proxy.registering import NOW

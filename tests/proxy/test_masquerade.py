@@ -9,7 +9,6 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import MalformedMessage
-from siptwist.proxy.location import Locations
 from siptwist.proxy.masquerade import (
     Masquerade,
     Phone,
@@ -17,7 +16,8 @@ from siptwist.proxy.masquerade import (
     own_via,
     swapped_record_routes,
 )
-from siptwist.proxy.visitors import Visitors
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.registration.visitors import Visitors
 from siptwist.sip.headers import Header
 from siptwist.sip.hop import Hop, Side
 from tests.proxy.asking import PHONE, TWO_SOCKETS, bind, request, response

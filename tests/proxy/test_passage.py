@@ -8,11 +8,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import SIPError
 from siptwist.proxy.decision import Forward, Target
-from siptwist.proxy.location import Locations
 from siptwist.proxy.masquerade import RECORD_ROUTED, Masquerade
 from siptwist.proxy.passage import Passage, Passages
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.registration.visitors import Visitors
 from siptwist.proxy.ticket import Ticket
-from siptwist.proxy.visitors import Visitors
 from siptwist.sip.hop import Side
 from siptwist.sip.message import Request
 from tests.proxy.asking import PHONE, TWO_SOCKETS, WORLD, bind, from_world, response, ticket

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from siptwist.proxy.location import Binding, Locations
+from siptwist.proxy.registration.location import Binding, Locations
 from siptwist.services.registrations import RegistrationService
 from siptwist.sip.hop import Hop, Side
 

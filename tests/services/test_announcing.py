@@ -17,7 +17,7 @@ from siptwist.config import parse
 from siptwist.errors import SIPTwistError
 from siptwist.net.addresses import Chosen, Interface
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.location import Locations
+from siptwist.proxy.registration.location import Locations
 from siptwist.services.announcing import AnnouncingService, ProxyService
 from siptwist.sip.hop import Hop, Side
 

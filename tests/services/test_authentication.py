@@ -11,7 +11,7 @@ from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import ConfigError
-from siptwist.proxy.authentication import Accepted, Challenged, Verdict
+from siptwist.proxy.registration.authentication import Accepted, Challenged, Verdict
 from siptwist.services.authentication import AuthenticationService
 from siptwist.sip.digest import Challenge, ha1, ha2, response
 

@@ -13,7 +13,7 @@ import sys
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.proxy.location import Locations
+from siptwist.proxy.registration.location import Locations
 from siptwist.services.registrations import RegistrationService
 from tests.services.crash_registrations import Victim
 

@@ -15,9 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from siptwist.interfaces import IRegistrationStore
-from siptwist.proxy.location import Binding, Locations
-from siptwist.services.database import RegistrationFileError
+from siptwist.proxy.registration.location import Binding, Locations
 from siptwist.services.registrations import RegistrationService, StoreClosed
+from siptwist.services.storage.database import RegistrationFileError
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.uri import SIPURI
 from tests.proxy.registering import NOW, make_binding

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist import config
 from siptwist.net.addresses import Chosen, Interface
-from siptwist.proxy.location import Binding
+from siptwist.proxy.registration.location import Binding
 from siptwist.services.context import Context
 from siptwist.sip.fields import NameAddr
 from siptwist.sip.headers import Headers, make_header

@@ -1,5 +1,5 @@
 """
-Tests for siptwist.services.console.
+Tests for siptwist.services.console.console.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from siptwist.config import parse
 from siptwist.errors import ConfigError
 from siptwist.interfaces import IConsole
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
-from siptwist.proxy.dialogs import Dialogs
-from siptwist.proxy.location import Binding, Locations
-from siptwist.services.console import Console, make_manhole
+from siptwist.proxy.registration.location import Binding, Locations
+from siptwist.proxy.session.dialogs import Dialogs
+from siptwist.services.console.console import Console, make_manhole
 from siptwist.services.relaying import RelayingService
 from siptwist.sip.hop import Hop, Side
 from tests.net.fakes_udp import MemoryUDPReactor
@@ -298,7 +298,7 @@ class MakeManholeTests(ConsoleCase):
         the console was asked for.
         """
         settings = parse("manhole_port = 2222\nmanhole_authorized_keys = keys\n", "f.conf")
-        missing = mock.patch.dict(sys.modules, {"siptwist.services.manhole": None})
+        missing = mock.patch.dict(sys.modules, {"siptwist.services.console.manhole": None})
         missing.start()
         self.addCleanup(missing.stop)
         error = self.assertRaises(ConfigError, make_manhole, self.reactor, settings, {}, "")

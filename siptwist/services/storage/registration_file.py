@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 from twisted.logger import Logger
 
-from siptwist.proxy.masks import new_mask
-from siptwist.services.database import Database, RegistrationFileError, is_corrupt
-from siptwist.services.siproxd_table import is_table, read_table
+from siptwist.proxy.registration.masks import new_mask
+from siptwist.services.storage.database import Database, RegistrationFileError, is_corrupt
+from siptwist.services.storage.siproxd_table import is_table, read_table
 from siptwist.sip.uri import SIPURI
 
 MAGIC = b"SQLite format 3\0"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from siptwist.errors import MalformedSDP
 from siptwist.media.stream import CallKey, Party
-from siptwist.proxy.anchoring import OFFERING, Description, find_session
-from siptwist.proxy.dialogs import Dialog, Dialogs
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.passage import Passage
+from siptwist.proxy.session.anchoring import OFFERING, Description, find_session
+from siptwist.proxy.session.dialogs import Dialog, Dialogs
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Side
 from siptwist.sip.message import Response, from_of, to_of

@@ -9,7 +9,7 @@ import random
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import ConfigError
-from siptwist.proxy.passwords import Secret, parse_passwords, usable_algorithms
+from siptwist.proxy.registration.passwords import Secret, parse_passwords, usable_algorithms
 from siptwist.sip.digest import ha1
 
 FILE = f"""\

@@ -1,5 +1,5 @@
 """
-Tests for siptwist.proxy.anchoring.
+Tests for siptwist.proxy.session.anchoring.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import MalformedSDP, SIPError
 from siptwist.media.stream import CallKey, Endpoint, Party
-from siptwist.proxy.anchoring import (
+from siptwist.proxy.session.anchoring import (
     Description,
     anchor_request,
     anchor_response,

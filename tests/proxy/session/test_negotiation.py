@@ -1,5 +1,5 @@
 """
-Tests for siptwist.proxy.negotiation.
+Tests for siptwist.proxy.session.negotiation.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import MalformedSDP
 from siptwist.media.stream import CallKey, Party
-from siptwist.proxy.anchoring import Description
 from siptwist.proxy.decision import Target
-from siptwist.proxy.dialogs import Dialogs
-from siptwist.proxy.negotiation import Consequence, Negotiation, Outcome
 from siptwist.proxy.passage import Passage
+from siptwist.proxy.session.anchoring import Description
+from siptwist.proxy.session.dialogs import Dialogs
+from siptwist.proxy.session.negotiation import Consequence, Negotiation, Outcome
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Side
 from tests.proxy.asking import TWO_SOCKETS, WORLD, from_world, response, sdp, ticket

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.proxy.masks import (
+from siptwist.proxy.registration.masks import (
     free_mask,
     instance_of,
     mask_in,

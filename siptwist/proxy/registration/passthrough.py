@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from siptwist.errors import MalformedMessage
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.location import Binding, Locations, user_of
-from siptwist.proxy.masks import (
+from siptwist.proxy.registration.location import Binding, Locations, user_of
+from siptwist.proxy.registration.masks import (
     free_mask,
     instance_of,
     mask_in,

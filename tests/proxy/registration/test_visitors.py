@@ -1,12 +1,12 @@
 """
-Tests for siptwist.proxy.visitors.
+Tests for siptwist.proxy.registration.visitors.
 """
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.proxy.visitors import Visitor, Visitors
+from siptwist.proxy.registration.visitors import Visitor, Visitors
 from siptwist.sip.hop import Hop, Side
 
 

@@ -1,5 +1,5 @@
 """
-Tests for siptwist.services.manhole.
+Tests for siptwist.services.console.manhole.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from zope.interface.verify import verifyObject
 
 from siptwist import logs
 from siptwist.errors import ConfigError, SIPTwistError
-from siptwist.services.manhole import AuthorizedKeys, ManholeService
+from siptwist.services.console.manhole import AuthorizedKeys, ManholeService
 
 
 def new_key() -> Key:
@@ -124,7 +124,7 @@ class ListeningTests(ManholeCase):
         self.events.clear()
         protocol._log.error("noise")
         protocol._log.critical("bug")
-        logs.set_level("debug", "siptwist.services.manhole")
+        logs.set_level("debug", "siptwist.services.console.manhole")
         protocol._log.debug("detail")
         self.assertEqual([event["log_format"] for event in self.events], ["bug", "detail"])
 

@@ -1,5 +1,5 @@
 """
-Tests for siptwist.services.tables.
+Tests for siptwist.services.console.tables.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.services.tables import LONGEST, ROWS, Sentence, Table
+from siptwist.services.console.tables import LONGEST, ROWS, Sentence, Table
 
 
 class Row(NamedTuple):

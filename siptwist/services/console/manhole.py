@@ -27,7 +27,7 @@ from zope.interface import implementer
 
 from siptwist import logs
 from siptwist.errors import ConfigError, Problem, SIPTwistError
-from siptwist.services.shell import Visitors
+from siptwist.services.console.shell import Visitors
 
 HOST = "127.0.0.1"
 

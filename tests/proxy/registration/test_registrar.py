@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import MalformedMessage
 from siptwist.proxy.decision import Reply
-from siptwist.proxy.location import Locations
-from siptwist.proxy.registrar import Registrar
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.registration.registrar import Registrar
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.fields import NameAddr
 from siptwist.sip.headers import make_header

@@ -14,7 +14,7 @@ from typing import Literal
 
 from siptwist.errors import MalformedURI, SIPError
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.location import Binding
+from siptwist.proxy.registration.location import Binding
 from siptwist.sip.fields import NameAddr, parse_contacts
 from siptwist.sip.grammar import parse_parameters
 from siptwist.sip.headers import Headers

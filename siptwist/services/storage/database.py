@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from siptwist.errors import SIPTwistError
-from siptwist.proxy.location import Binding
+from siptwist.proxy.registration.location import Binding
 from siptwist.sip.hop import Hop, Side
 
 SCHEMA_VERSION = 1

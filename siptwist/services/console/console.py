@@ -20,13 +20,13 @@ from siptwist.media.calls import MediaCall
 from siptwist.media.latch import Address
 from siptwist.media.leg import MediaStream
 from siptwist.media.stream import CallKey, Party
-from siptwist.proxy.dialogs import Dialog, Dialogs
-from siptwist.proxy.location import Locations
-from siptwist.services.tables import Sentence, Table
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.session.dialogs import Dialog, Dialogs
+from siptwist.services.console.tables import Sentence, Table
 from siptwist.sip.hop import Hop
 
 if TYPE_CHECKING:
-    from siptwist.services.manhole import ManholeService
+    from siptwist.services.console.manhole import ManholeService
 
 _Row = TypeVar("_Row", bound=tuple[object, ...])
 
@@ -196,7 +196,7 @@ def make_manhole(
     """
     try:
         # Not at the top: who does not want it need not have twisted.conch.
-        from siptwist.services.manhole import ManholeService
+        from siptwist.services.console.manhole import ManholeService
     except ImportError as error:
         where = settings.origins.get("manhole_port", "siproxd.conf")
         text = f"needs siptwist[manhole]: {error}"

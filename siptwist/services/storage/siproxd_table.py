@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 
 from siptwist.errors import MalformedURI
-from siptwist.proxy.location import Binding
+from siptwist.proxy.registration.location import Binding
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.uri import SIPURI
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from siptwist.errors import MalformedURI
-from siptwist.proxy.passwords import Secret
+from siptwist.proxy.registration.passwords import Secret
 from siptwist.sip.digest import Challenge, Credentials, is_digest
 from siptwist.sip.uri import SIPURI
 

@@ -9,9 +9,9 @@ import random
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import MalformedMessage, SIPError
-from siptwist.proxy.location import Locations
-from siptwist.proxy.masks import mask_in
-from siptwist.proxy.registration import (
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.registration.masks import mask_in
+from siptwist.proxy.registration.passthrough import (
     Attempt,
     Completion,
     complete,

@@ -1,5 +1,5 @@
 """
-Tests for siptwist.proxy.dialogs.
+Tests for siptwist.proxy.session.dialogs.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.media.stream import CallKey, Party
-from siptwist.proxy.dialogs import Dialogs
+from siptwist.proxy.session.dialogs import Dialogs
 from siptwist.sip.hop import Side
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.proxy.oldphones import OldPhones
+from siptwist.proxy.registration.oldphones import OldPhones
 
 
 class OldPhonesTests(SynchronousTestCase):

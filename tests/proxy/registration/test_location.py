@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.proxy.location import LAPSED_LIMIT, Binding, Locations, load
+from siptwist.proxy.registration.location import LAPSED_LIMIT, Binding, Locations, load
 from siptwist.sip.hop import Hop
 from siptwist.sip.uri import SIPURI
 from tests.proxy.registering import NOW, PHONE, make_binding

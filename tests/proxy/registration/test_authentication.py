@@ -9,7 +9,7 @@ import random
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import MalformedHeader
-from siptwist.proxy.authentication import (
+from siptwist.proxy.registration.authentication import (
     EXPIRED,
     FORGED,
     REPLAYED,
@@ -21,7 +21,7 @@ from siptwist.proxy.authentication import (
     Verdict,
     is_same_uri,
 )
-from siptwist.proxy.passwords import Secret
+from siptwist.proxy.registration.passwords import Secret
 from siptwist.sip.digest import Challenge, ha1, ha2, response
 
 REALM = "home"

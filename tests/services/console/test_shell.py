@@ -1,5 +1,5 @@
 """
-Tests for siptwist.services.shell.
+Tests for siptwist.services.console.shell.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from siptwist.services.shell import Command, Session, Visitors
-from siptwist.services.tables import Sentence
+from siptwist.services.console.shell import Command, Session, Visitors
+from siptwist.services.console.tables import Sentence
 
 
 class FakeChannel:

@@ -11,8 +11,8 @@ from typing import Literal
 from siptwist.errors import SIPError
 from siptwist.proxy.decision import Reply
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.location import Binding, Locations
-from siptwist.proxy.masks import (
+from siptwist.proxy.registration.location import Binding, Locations
+from siptwist.proxy.registration.masks import (
     CONTACT_LIMIT,
     free_mask,
     other_parameters,

@@ -1,0 +1,3 @@
+"""
+Who is where: bindings, registrars, and who may register.  Pure.
+"""

@@ -1,0 +1,3 @@
+"""
+Whose media is whose: offers, answers and dialogs.  Pure.
+"""

@@ -1,0 +1,3 @@
+"""
+What operators see: tables, the console and its SSH door.
+"""

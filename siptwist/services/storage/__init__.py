@@ -1,0 +1,3 @@
+"""
+Registrations on disk.
+"""
