@@ -41,7 +41,7 @@ class Fork:
 
     def __init__(self, targets: Sequence[Target]) -> None:
         self._groups = _by_q(targets) if len(targets) > 1 else [list(targets)]
-        self._pending: set[str] = set()
+        self._pending: list[str] = []
         self._best: tuple[str, Response] | None = None
         self._challenges: dict[int, list[Header]] = {}
         self.is_answered = False
@@ -56,14 +56,19 @@ class Fork:
         return self._groups.pop(0)
 
     def begin(self, branch: str) -> None:
-        self._pending.add(branch)
+        self._pending.append(branch)
 
     def replace(self, branch: str, other: str) -> None:
         """
         The same target goes on under another branch.
         """
-        self._pending.discard(branch)
-        self._pending.add(other)
+        self._end(branch)
+        self._pending.append(other)
+
+    def _end(self, branch: str) -> None:
+        # A list: there are few, and an empty set is four times as large.
+        if branch in self._pending:
+            self._pending.remove(branch)
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -84,7 +89,7 @@ class Fork:
         status = response.status
         if status < 200:
             return Verdict(None if status == 100 or self.is_answered else response, branch)
-        self._pending.discard(branch)
+        self._end(branch)
         if status < 300:
             return self._succeed(branch, response)
         self._remember(branch, response)

@@ -73,9 +73,22 @@ class Ticket(NamedTuple):
 
     def slim(self) -> Ticket:
         """
-        The same ticket without the message, to be kept for long.
+        What a repeated answer still needs of the ticket, to be kept for long:
+        neither the message nor what was read of it.
         """
-        return self.with_request(Request(self.request.method, self.request.uri, _NO_HEADERS))
+        return Ticket(
+            Request(self.request.method, self.request.uri, _NO_HEADERS),
+            self.source,
+            self.side,
+            self.now,
+            _NO_VIA,
+            _NOBODY,
+            _NOBODY,
+            self.cseq,
+            self.call_id,
+            None,
+            self.vias,
+        )
 
     @property
     def method(self) -> str:
@@ -90,6 +103,8 @@ class Ticket(NamedTuple):
 
 
 _NO_HEADERS = Headers()
+_NO_VIA = Via("UDP", "", None)
+_NOBODY = NameAddr("", "sip:anonymous.invalid")
 
 
 def _sip_uri(text: str) -> SIPURI | None:

@@ -62,8 +62,8 @@ class Context:
         Let go of all that only an unanswered request needs: what is left waits
         for half a minute for another 2xx (RFC 6026).
         """
-        _, targets, from_phone, to_phone, why = self.forward
-        self.forward = Forward(self.forward.ticket.slim(), targets, from_phone, to_phone, why)
+        ticket, _, from_phone, to_phone, why = self.forward
+        self.forward = Forward(ticket.slim(), (), from_phone, to_phone, why)
 
 
 class Upward(Protocol):

@@ -16,7 +16,7 @@ from siptwist.logs import logger
 from siptwist.sip.fields import CSeq
 from siptwist.sip.headers import Header, Headers, make_header
 from siptwist.sip.hop import Hop, Side
-from siptwist.sip.message import Request, Response, cseq_of, via_of
+from siptwist.sip.message import Request, Response, cseq_of
 from siptwist.sip.timers import TimerWheel
 from siptwist.sip.transaction import (
     ClientTransaction,
@@ -24,6 +24,7 @@ from siptwist.sip.transaction import (
     Key,
     ServerTransaction,
     State,
+    client_key,
     server_key,
 )
 
@@ -120,7 +121,7 @@ class TransactionService(Service):
         transaction = ServerTransaction(key, request.method, source, side, now)
         self._servers[key] = transaction
         if request.method == "CANCEL":
-            invite = self._servers.get((*key[:-1], "INVITE"))
+            invite = self._servers.get(server_key(request, of_invite=True))
             if invite is not None:
                 self.user.cancel_arrived(transaction, request, invite)
                 return
@@ -154,8 +155,9 @@ class TransactionService(Service):
         """
         A response came from the network; whether it belongs to anything.
         """
-        transaction = self._clients.get((via_of(response).branch, cseq_of(response).method))
-        if transaction is None:
+        headers = response.headers
+        transaction = self._clients.get(client_key(headers.via.branch, headers.cseq.method))
+        if transaction is None or transaction.method != headers.cseq.method:
             return False
         now = self._reactor.seconds()
         was_calling = transaction.state is State.CALLING
@@ -197,7 +199,7 @@ class TransactionService(Service):
         Cancel the INVITE sent with this branch (RFC 3261 section 9.1): now, or
         when its first provisional response comes.
         """
-        transaction = self._clients.get((branch, "INVITE"))
+        transaction = self._clients.get(client_key(branch, "INVITE"))
         if transaction is not None and transaction.cancel(self._reactor.seconds()):
             self._send_cancel(transaction)
 

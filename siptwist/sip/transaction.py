@@ -14,7 +14,8 @@ from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, call_id_of, cseq_of, from_of, via_of
 from siptwist.sip.timers import LIFETIME, T1, T2, T4, TIMER_C
 
-Key = tuple[str, ...]
+# One string: there are many, and they are kept for half a minute.
+Key = str
 
 
 class State(enum.Enum):
@@ -43,25 +44,28 @@ class Event(enum.Enum):
     ENDED = "ended"
 
 
-def server_key(request: Request) -> Key:
+def server_key(request: Request, of_invite: bool = False) -> Key:
     """
     What tells server transactions apart (RFC 3261 section 17.2.3).
 
-    ACK matches its INVITE.  A branch without the magic cookie is RFC 2543's:
-    then Call-ID, From tag, CSeq number and top Via identify the request.
+    ACK matches its INVITE; with ``of_invite`` a CANCEL does too.  A branch without
+    the magic cookie is RFC 2543's: then Call-ID, From tag, CSeq number and top Via
+    identify the request.
     """
     via = via_of(request)
-    method = "INVITE" if request.method == "ACK" else request.method
+    method = "INVITE" if of_invite or request.method == "ACK" else request.method
     if via.is_rfc3261:
-        return (via.branch, via.host.lower(), str(via.port), method)
-    cseq = cseq_of(request)
-    return (
-        str(via),
-        call_id_of(request),
-        from_of(request).tag or "",
-        str(cseq.number),
-        method,
-    )
+        return f"{via.branch} {via.host.lower()} {via.port} {method}"
+    cseq, tag = cseq_of(request), from_of(request).tag or ""
+    return f"{via} {call_id_of(request)} {tag} {cseq.number} {method}"
+
+
+def client_key(branch: str, method: str) -> Key:
+    """
+    What a response is matched by (RFC 3261 section 17.1.3): only a CANCEL
+    shares its branch with another request.
+    """
+    return branch if method != "CANCEL" else f"{branch} CANCEL"
 
 
 class ServerTransaction:
@@ -193,7 +197,7 @@ class ClientTransaction:
 
     @property
     def key(self) -> Key:
-        return (self.branch, self.method)
+        return client_key(self.branch, self.method)
 
     def receive(self, status: int, now: float) -> bool:
         """
