@@ -114,6 +114,11 @@ class IResolver(Interface):
         ``hop`` did not answer: prefer others for a while.
         """
 
+    def is_dead(hop):
+        """
+        :returns: whether ``hop`` was marked dead a short while ago.
+        """
+
     def mark_alive(hop):
         """
         ``hop`` answered: forget that it was dead.

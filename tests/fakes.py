@@ -106,6 +106,9 @@ class FakeResolver:
     def mark_dead(self, hop: Hop) -> None:
         self.dead.append(hop)
 
+    def is_dead(self, hop: Hop) -> bool:
+        return hop in self.dead
+
     def mark_alive(self, hop: Hop) -> None:
         self.alive.append(hop)
 

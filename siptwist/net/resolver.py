@@ -105,6 +105,9 @@ class Resolver:
         if len(self._dead) > _MAX_DEAD:
             self._dead.popitem(last=False)
 
+    def is_dead(self, hop: Hop) -> bool:
+        return bool(self._dead.get(hop, 0.0) > self._reactor.seconds())
+
     def mark_alive(self, hop: Hop) -> None:
         self._dead.pop(hop, None)
 

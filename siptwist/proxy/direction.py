@@ -22,6 +22,7 @@ class Peers:
     def __init__(self, limit: int = 4096) -> None:
         self._limit = limit
         self._domains: OrderedDict[tuple[str, int], set[str]] = OrderedDict()
+        self._servers: OrderedDict[str, Hop] = OrderedDict()
 
     def note(self, hop: Hop, domain: str = "") -> None:
         address = (hop.host, hop.port)
@@ -34,6 +35,22 @@ class Peers:
             self._domains.move_to_end(address)
         if domain and len(found) < 64:
             found.add(domain)
+
+    def note_account(self, aor: str, hop: Hop) -> None:
+        """
+        This server took the registration of an account.
+        """
+        self._servers.pop(aor, None)
+        self._servers[aor] = hop
+        if len(self._servers) > self._limit:
+            self._servers.popitem(last=False)
+
+    def server_of(self, aor: str) -> Hop | None:
+        """
+        The server that took the registration of an account: the others of its
+        domain may not know it, or want to be asked who it is.
+        """
+        return self._servers.get(aor)
 
     def __contains__(self, hop: Hop) -> bool:
         return (hop.host, hop.port) in self._domains

@@ -154,6 +154,8 @@ class Forwarding:
         identity = self._core.identity
         side = target.side
         if target.hop is None:
+            if len(hops) > 1:
+                hops = self._prefer(context.forward.ticket.from_.aor, hops)
             if identity.is_own_hop(hops[0].host, hops[0].port):
                 self._recognize(context, host_and_port(target.next_hop)[0])
                 return
@@ -162,6 +164,15 @@ class Forwarding:
             context.is_anchored = True
             self._mediation.begin(context, side, self._depart_guarded)
         self._depart(context, branch, target, hops, side)
+
+    def _prefer(self, aor: str, hops: list[Hop]) -> list[Hop]:
+        """
+        The server that took an account's registration first, unless it is dead.
+        """
+        server = self._peers.server_of(aor)
+        if server is None or server not in hops or self._resolver.is_dead(server):
+            return hops
+        return [server, *[hop for hop in hops if hop != server]]
 
     def _depart(
         self, context: Context, branch: str, target: Target, hops: list[Hop], side: Side
@@ -286,6 +297,7 @@ class Forwarding:
             return
         if passage.attempt is not None:
             self._peers.note(passage.hop, passage.attempt.registrar)
+            self._peers.note_account(passage.attempt.aor, passage.hop)
         saved = self.above.apply(completion.changed, completion.removed)
         when(
             saved,

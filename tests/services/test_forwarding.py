@@ -557,6 +557,23 @@ class ServersTests(WalkingCase):
         self.second.reply(came, 486)
         self.assertEqual(self.phone.statuses("INVITE"), [486])
 
+    def test_server_of_the_registration(self) -> None:
+        """
+        The server that took an account's registration gets its calls, as long as it lives.
+        """
+        self.proxy.resolver.names["provider.example"] = self.hops[::-1]
+        self.phone.register()
+        passed = self.second.last("REGISTER")
+        self.second.reply(passed, 200, contact=passed.headers.get("contact"))
+        self.proxy.resolver.names["provider.example"] = self.hops
+        self.phone.invite(CAROL)
+        self.second.reply(self.second.last("INVITE"), 486)
+        self.assertEqual(self.provider.requests("INVITE"), [])
+        self.proxy.resolver.dead.append(self.hops[1])
+        self.phone.call_id = "another"
+        self.phone.invite(CAROL)
+        self.provider.reply(self.provider.last("INVITE"), 486)
+
     def test_dead_server(self) -> None:
         """
         A first server that never answers: the second gets the call.
