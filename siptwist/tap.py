@@ -27,6 +27,7 @@ from siptwist.proxy.access import Access
 from siptwist.proxy.core import Core
 from siptwist.proxy.direction import Peers
 from siptwist.proxy.identity import Identity
+from siptwist.proxy.loops import Loops
 from siptwist.proxy.masquerade import Masquerade
 from siptwist.proxy.passage import Passages
 from siptwist.proxy.registration.location import Locations
@@ -307,6 +308,7 @@ def compose(
         Access(settings.hosts_deny_sip, settings.hosts_allow_sip, settings.hosts_allow_reg),
         _outbound_proxies(settings),
         authentication.refusal if authentication else None,
+        Loops(key),
     )
     masquerade = Masquerade(locations, visitors, key, settings.ua_string)
     passages = Passages(locations, masquerade, key, settings.default_expires)

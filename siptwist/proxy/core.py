@@ -10,6 +10,7 @@ from siptwist.proxy.access import Access
 from siptwist.proxy.decision import Decision, Drop, Forward, Reply, Target
 from siptwist.proxy.direction import Direction, Peers
 from siptwist.proxy.identity import Identity
+from siptwist.proxy.loops import Loops
 from siptwist.proxy.registration.location import Binding, Locations
 from siptwist.proxy.registration.masks import mask_in
 from siptwist.proxy.registration.registrar import Registrar
@@ -40,6 +41,7 @@ class Core:
         access: Access | None = None,
         proxies: OutboundProxies | None = None,
         authenticate: Authenticate | None = None,
+        loops: Loops | None = None,
     ) -> None:
         self._identity = identity
         self.direction = Direction(locations, visitors, peers)
@@ -50,6 +52,7 @@ class Core:
         self._access = access or Access()
         self._proxies = proxies or OutboundProxies()
         self._authenticate = authenticate
+        self.loops = loops or Loops(b"")
 
     @property
     def identity(self) -> Identity:
@@ -72,6 +75,8 @@ class Core:
         refusal = validate(ticket)
         if refusal is not None:
             return refusal
+        if self.loops.has_looped(ticket):
+            return Reply(482, why="it was here before")
         ticket = take_own_routes(ticket, self.identity)
         is_phone = self.direction.is_phone(ticket.source, ticket.side, self.identity, ticket.method)
         is_own = ticket.uri is not None and self.identity.is_own(ticket.uri)

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.decision import Forward, Reply, Target
 from siptwist.proxy.forking import Fork
+from siptwist.proxy.loops import branch_ending
 from siptwist.proxy.passage import Passage
 from siptwist.proxy.registration.location import Binding
 from siptwist.proxy.ticket import Ticket
@@ -29,13 +30,15 @@ class Context:
     """
     One request being served: its targets, what went where, and its call.
 
-    ``transaction`` is ``None`` for an ACK, which nobody answers.
+    ``transaction`` is ``None`` for an ACK, which nobody answers.  ``mark`` is what
+    the request is known by when it comes back.
     """
 
     __slots__ = (
         "fork",
         "forward",
         "is_anchored",
+        "mark",
         "offers",
         "passages",
         "place",
@@ -44,8 +47,11 @@ class Context:
         "waiting",
     )
 
-    def __init__(self, transaction: ServerTransaction | None, forward: Forward) -> None:
+    def __init__(
+        self, transaction: ServerTransaction | None, forward: Forward, mark: str = ""
+    ) -> None:
         self.transaction = transaction
+        self.mark = mark
         self.forward = forward
         self.fork = Fork(forward.targets)
         self.passages: dict[str, Passage] = {}
@@ -62,6 +68,7 @@ class Context:
         Let go of all that only an unanswered request needs: what is left waits
         for half a minute for another 2xx (RFC 6026).
         """
+        self.mark = ""
         ticket, _, from_phone, to_phone, why = self.forward
         self.forward = Forward(ticket.slim(), (), from_phone, to_phone, why)
 
@@ -98,8 +105,11 @@ def when(value: Any, use: Callable[[Any], None], fail: Callable[[Failure], None]
         use(value)
 
 
-def new_branch() -> str:
-    return MAGIC_COOKIE + os.urandom(8).hex()
+def new_branch(mark: str) -> str:
+    """
+    A branch that nobody can guess, with the mark of the request behind it.
+    """
+    return f"{MAGIC_COOKIE}{os.urandom(8).hex()}{branch_ending(mark)}"
 
 
 def new_tag() -> str:

@@ -75,7 +75,7 @@ class Forwarding:
         """
         begun = []
         for target in context.fork.next_group():
-            branch = new_branch()
+            branch = new_branch(context.mark)
             context.fork.begin(branch)
             begun.append((branch, target))
         for branch, target in begun:
@@ -271,7 +271,7 @@ class Forwarding:
             return False
         self._resolver.mark_dead(transaction.hop)
         passage = context.passages.pop(transaction.branch)
-        branch = new_branch()
+        branch = new_branch(context.mark)
         context.fork.replace(transaction.branch, branch)
         self._guard(context, branch, self._transmit, passage.target, rest, passage.side)
         return True

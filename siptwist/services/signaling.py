@@ -157,7 +157,7 @@ class SignalingService(Service):
         ticket = Ticket.make(request, source, side, self._reactor.seconds())
         decision = self._decide(ticket)
         if isinstance(decision, Forward):
-            self.forwarding.start(Context(None, decision))
+            self.forwarding.start(Context(None, decision, self.core.loops.mark(ticket)))
 
     def response_arrived(self, transaction: ClientTransaction, response: Response) -> None:
         self.forwarding.response_arrived(transaction, response)
@@ -184,7 +184,7 @@ class SignalingService(Service):
             self._complain("unwanted", ticket.source, decision.why)
             self._transactions.forget(transaction)
         else:
-            context = Context(transaction, decision)
+            context = Context(transaction, decision, self.core.loops.mark(ticket))
             transaction.user = context
             if ticket.method == "INVITE" and not transaction.status:
                 self._answer(transaction, ticket, Reply(100))

@@ -1,0 +1,68 @@
+"""
+A request that comes back unchanged goes round in circles (RFC 3261 sections
+16.3 step 4 and 16.6 step 8, RFC 5393 section 4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from siptwist.proxy.ticket import Ticket
+from siptwist.sip.hop import Side
+
+# Bytes of a mark: enough that no two requests of a call have the same one.
+_LENGTH = 6
+# What else of a request may send it another way (RFC 5393 section 4.2.1).
+_MORE = ("route", "proxy-require", "proxy-authorization")
+# The same from a phone and from the world are two questions: a provider may send
+# a call for another of our phones back with its Request-URI as it was.
+_FROM = {Side.INSIDE: "\ni", Side.OUTSIDE: "\no"}
+
+
+class Loops:
+    """
+    Marks what goes out, and knows it again when nothing has changed.
+
+    The mark stands in the branch of our Via, behind its random part.  A spiral,
+    a request that comes back for somebody else, has another mark.
+
+    :param key: makes marks that only we can make.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._hash = hashlib.blake2b(key=key[:64], digest_size=_LENGTH, person=b"loops")
+
+    def mark(self, ticket: Ticket) -> str:
+        """
+        What routing depends on, as the request came, hashed.  Vias are not
+        among it: they change on every round.
+        """
+        request = ticket.request
+        headers = request.headers
+        text = (
+            f"{request.uri}\n{ticket.to.tag}\n{ticket.from_.tag}\n{ticket.call_id}\n"
+            f"{ticket.cseq.number}{_FROM[ticket.side]}"
+        )
+        for key in _MORE:
+            if key in headers:
+                text = f"{text}\n{key}{headers.lines(key)}"
+        made = self._hash.copy()
+        made.update(text.encode("utf-8", "surrogateescape"))
+        return made.hexdigest()
+
+    def has_looped(self, ticket: Ticket) -> bool:
+        """
+        Whether this very request went through us before.
+        """
+        vias = ticket.vias
+        if len(vias) == 1 and "," not in vias[0][1]:
+            return False
+        ending = branch_ending(self.mark(ticket))
+        return any(ending in via[1] for via in vias)
+
+
+def branch_ending(mark: str) -> str:
+    """
+    How a mark stands in a branch.
+    """
+    return f".{mark}" if mark else ""
