@@ -21,7 +21,8 @@ from twisted.internet.task import Clock
 from siptwist import config
 from siptwist.net.addresses import Chosen, Interface
 from siptwist.sip.hop import Hop, Side
-from siptwist.tap import Parts, calm_collector, compose
+from siptwist.composition import Parts, compose
+from siptwist.tap import calm_collector
 
 PHONE, WORLD = Hop("10.0.0.10", 5060), Hop("203.0.113.20", 5060)
 

@@ -26,7 +26,8 @@ DOORS = {
     "net": "sip media proxy logs",
     "plugins": "sip media proxy net config logs",
     "services": "sip media proxy net plugins config logs logfile",
-    "tap": "sip media proxy net plugins services config logs",
+    "composition": "sip media proxy net plugins services config logs",
+    "tap": "composition sip media proxy net plugins services config logs",
 }
 EVERYWHERE = {"errors", "interfaces"}
 PURE = {"errors", "interfaces", "options", "config", "sip", "media", "proxy"}

@@ -12,10 +12,10 @@ from twisted.logger import LogLevel, eventAsText, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist import logs
+from siptwist.composition import compose
 from siptwist.config import parse
 from siptwist.net.addresses import Chosen, Interface
 from siptwist.sip.digest import Challenge, ha1, ha2, response
-from siptwist.tap import compose
 from tests.net.fakes_udp import MemoryUDPReactor
 
 HOUSE = Path(__file__).parent.parent / "siptwist"

@@ -20,6 +20,13 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
+def is_address(host: str) -> bool:
+    """
+    Whether this is an IP address and not a name.
+    """
+    return _address(host) is not None
+
+
 def is_in(host: str, networks: Iterable[Network]) -> bool:
     """
     Whether an address lies in one of the networks.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorUDP
 from zope.interface import implementer
@@ -51,8 +51,10 @@ class ListeningService(Service):
         :raises SIPTwistError: when an address cannot be bound.
         """
         Service.privilegedStartService(self)
-        if self._ports:
-            return
+        if not self._ports:
+            self._bind()
+
+    def _bind(self) -> None:
         inside, outside = self._addresses[Side.INSIDE], self._addresses[Side.OUTSIDE]
         if inside == outside:
             self._transports = dict.fromkeys(Side, self._listen(Side.INSIDE, ""))
@@ -63,6 +65,23 @@ class ListeningService(Service):
         if not self._ports:
             self.privilegedStartService()
         Service.startService(self)
+
+    def move(self, addresses: Mapping[Side, str]) -> Deferred[None]:
+        """
+        Leave the addresses we had, and bind others.
+
+        :returns: a ``Deferred`` that fails with :class:`SIPTwistError` when they
+            cannot be bound; then we try again when told the next time.
+        """
+        ports, self._ports = self._ports, []
+        self._transports = {}
+        left = gatherResults([maybeDeferred(port.stopListening) for port in ports])
+
+        def bind(_: object) -> None:
+            self._addresses = addresses
+            self._bind()
+
+        return left.addCallback(bind)
 
     def _listen(self, side: Side, address: str) -> UDPTransport:
         transport = UDPTransport(self.receiver, side)

@@ -14,6 +14,7 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist import config
+from siptwist.composition import compose
 from siptwist.net.addresses import Chosen, Interface
 from siptwist.proxy.registration.location import Binding
 from siptwist.services.context import Context
@@ -21,7 +22,6 @@ from siptwist.sip.fields import NameAddr
 from siptwist.sip.headers import Headers, make_header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Message, Request, Response, parse
-from siptwist.tap import compose
 from tests.fakes import FakeMedia, FakeResolver, FakeStore
 from tests.net.fakes_udp import MemoryUDPReactor
 

@@ -1,0 +1,311 @@
+"""
+The composition root: every service of one proxy, made and joined.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.application.service import IService, MultiService
+
+from siptwist.config import Settings
+from siptwist.net import addresses
+from siptwist.net.chance import Chance
+from siptwist.net.lookups import Lookups, system_resolver
+from siptwist.net.resolver import Resolver
+from siptwist.proxy.access import Access, is_address
+from siptwist.proxy.core import Core
+from siptwist.proxy.direction import Peers
+from siptwist.proxy.identity import Identity
+from siptwist.proxy.loops import Loops
+from siptwist.proxy.masquerade import Masquerade
+from siptwist.proxy.passage import Passages
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.registration.registrar import Registrar
+from siptwist.proxy.registration.visitors import Visitors
+from siptwist.proxy.routing import OutboundProxies
+from siptwist.proxy.session.dialogs import Dialogs
+from siptwist.proxy.session.negotiation import Negotiation
+from siptwist.proxy.session.refresh import Refreshes
+from siptwist.services.addressing import AddressService
+from siptwist.services.announcing import AnnouncingService, ProxyService
+from siptwist.services.authentication import AuthenticationService
+from siptwist.services.console.console import Console, make_manhole
+from siptwist.services.forwarding import Forwarding
+from siptwist.services.listening import ListeningService
+from siptwist.services.mediation import Mediation
+from siptwist.services.refreshing import RefreshingService
+from siptwist.services.registrations import RegistrationService
+from siptwist.services.relaying import RelayingService
+from siptwist.services.signaling import SignalingService
+from siptwist.services.transactions import TransactionService
+from siptwist.sip.hop import Hop, Side
+
+
+def registration_path(settings: Settings) -> str:
+    """
+    Where registrations are kept.
+    """
+    if settings.registration_file:
+        return settings.registration_file
+    directory = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if not directory and os.geteuid() == 0:
+        directory = "/var/lib/siptwist"
+    if not directory:
+        state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+        directory = os.path.join(state, "siptwist")
+    return os.path.join(directory, "registrations.sqlite")
+
+
+Find = Callable[[], addresses.Chosen]
+
+
+@dataclass
+class Parts:
+    """
+    The services of one proxy, for those who look inside.
+    """
+
+    settings: Settings
+    core: Core
+    signaling: SignalingService
+    relaying: RelayingService
+    registrations: RegistrationService
+    transactions: TransactionService
+    negotiation: Negotiation
+
+
+def make_authentication(settings: Settings, reactor: Any) -> AuthenticationService | None:
+    if not settings.proxy_auth_realm:
+        return None
+    return AuthenticationService(
+        reactor,
+        settings.proxy_auth_realm,
+        settings.proxy_auth_passwd,
+        settings.proxy_auth_pwfile,
+        settings.auth_algorithms,
+        settings.nonce_lifetime,
+    )
+
+
+def make_ssh(settings: Settings, names: Mapping[str, object], reactor: Any) -> Any:
+    state = os.path.dirname(registration_path(settings))
+    return make_manhole(reactor, settings, names, state)
+
+
+def _console(parts: Parts, reactor: Any) -> Console:
+    return Console(
+        reactor,
+        parts.settings,
+        parts.relaying,
+        parts.negotiation.dialogs,
+        parts.registrations.locations,
+    )
+
+
+def _announcing(parts: Parts, chosen: addresses.Chosen) -> AnnouncingService:
+    registrations = parts.registrations
+    return AnnouncingService(
+        parts.settings, chosen, parts.core.identity, registrations.path, registrations.locations
+    )
+
+
+def _identity(settings: Settings, chosen: addresses.Chosen, public: str = "") -> Identity:
+    """
+    :param public: what the outside sees, if not the outbound interface's address.
+    """
+    inside, outside = chosen.inbound.address, chosen.outbound.address
+    port = settings.sip_listen_port
+    networks = () if chosen.inbound.network is None else (chosen.inbound.network.network,)
+    if not public and is_address(settings.host_outbound):
+        public = settings.host_outbound
+    names = {settings.host_outbound.lower()} if settings.host_outbound else set()
+    return Identity(
+        Hop(inside, port),
+        Hop(public or outside, port),
+        {Side.INSIDE: inside, Side.OUTSIDE: outside},
+        networks,
+        frozenset(names),
+    )
+
+
+def _outbound_proxies(settings: Settings) -> OutboundProxies:
+    def uri(host: str, port: int) -> str:
+        return f"sip:{host}:{port or 5060}"
+
+    domains = zip(
+        settings.outbound_domain_name,
+        settings.outbound_domain_host,
+        settings.outbound_domain_port,
+        strict=True,
+    )
+    default = settings.outbound_proxy_host
+    return OutboundProxies(
+        uri(default, settings.outbound_proxy_port) if default else "",
+        {name.lower(): uri(host, port) for name, host, port in domains},
+    )
+
+
+def _registrar(
+    settings: Settings, locations: Locations, identity: Identity, key: bytes
+) -> Registrar:
+    return Registrar(
+        locations,
+        identity,
+        key,
+        min_expires=settings.min_expires,
+        default_expires=settings.default_expires,
+    )
+
+
+def _core(
+    settings: Settings,
+    identity: Identity,
+    key: bytes,
+    locations: Locations,
+    visitors: Visitors,
+    peers: Peers,
+    authentication: AuthenticationService | None,
+) -> Core:
+    return Core(
+        identity,
+        locations,
+        visitors,
+        peers,
+        _registrar(settings, locations, identity, key),
+        Access(settings.hosts_deny_sip, settings.hosts_allow_sip, settings.hosts_allow_reg),
+        _outbound_proxies(settings),
+        authentication.refusal if authentication else None,
+    )
+
+
+def _relaying(
+    settings: Settings,
+    reactor: Any,
+    core: Core,
+    negotiation: Negotiation,
+    chance: Callable[[int], int],
+) -> RelayingService:
+    def facing(side: Side) -> tuple[str, str]:
+        return core.identity.bound[side], core.identity.facing(side).host
+
+    return RelayingService(
+        reactor,
+        facing,
+        chance,
+        settings.rtp_port_low,
+        settings.rtp_port_high,
+        settings.rtp_timeout,
+        settings.rtp_dscp,
+        negotiation.dialogs.close,
+    )
+
+
+def _addressing(
+    settings: Settings,
+    find: Find,
+    core: Core,
+    listening: ListeningService,
+    resolver: Resolver,
+    reactor: Any,
+) -> AddressService:
+    def identify(chosen: addresses.Chosen, public: str) -> Identity:
+        return _identity(settings, chosen, public)
+
+    return AddressService(
+        reactor, find, identify, core, listening, resolver, settings.host_outbound
+    )
+
+
+def _mediation(
+    core: Core, negotiation: Negotiation, relaying: RelayingService, reactor: Any
+) -> tuple[Mediation, RefreshingService]:
+    refreshes = Refreshes(negotiation.dialogs)
+    mediation = Mediation(core, negotiation, relaying, refreshes, reactor)
+    return mediation, RefreshingService(reactor, refreshes, mediation.expire)
+
+
+def compose(
+    settings: Settings, chosen: addresses.Chosen, reactor: Any, find: Find | None = None
+) -> tuple[MultiService, Parts]:
+    """
+    Make all services and join them.
+
+    :param find: looks again for what ``chosen`` is; without it our addresses
+        stay as they are.
+    """
+    identity = _identity(settings, chosen)
+    key = secrets.token_bytes(32)
+    locations = Locations(settings.max_registrations)
+    visitors, peers = Visitors(), Peers()
+    authentication = make_authentication(settings, reactor)
+    core = _core(settings, identity, key, locations, visitors, peers, authentication)
+    masquerade = Masquerade(locations, visitors, key, settings.ua_string)
+    passages = Passages(locations, masquerade, key, settings.default_expires)
+    negotiation = Negotiation(Dialogs(), settings.rtp_proxy_enable)
+    chance = Chance().below
+
+    relaying = _relaying(settings, reactor, core, negotiation, chance)
+    listening = ListeningService(
+        reactor, identity.bound, settings.sip_listen_port, settings.sip_dscp
+    )
+    registrations = RegistrationService(
+        registration_path(settings), reactor, locations, identity.is_own
+    )
+    registrations.retire = core.retire
+    transactions = TransactionService(reactor, listening)
+    mediation, refreshing = _mediation(core, negotiation, relaying, reactor)
+    resolver = Resolver(reactor, Lookups(reactor, system_resolver(reactor)), chance)
+    forwarding = Forwarding(
+        reactor,
+        core,
+        passages,
+        negotiation,
+        locations,
+        peers,
+        transactions,
+        listening,
+        mediation,
+        resolver,
+    )
+    signaling = SignalingService(
+        reactor, core, locations, registrations, listening, transactions, forwarding
+    )
+    listening.receiver = signaling
+    parts = Parts(settings, core, signaling, relaying, registrations, transactions, negotiation)
+    addressing = find and _addressing(settings, find, core, listening, resolver, reactor)
+    services = (
+        registrations,
+        authentication,
+        relaying,
+        refreshing,
+        transactions,
+        signaling,
+        listening,
+        addressing,
+    )
+    return _join(parts, services, chosen, reactor), parts
+
+
+def _join(
+    parts: Parts,
+    services: Iterable[IService | None],
+    chosen: addresses.Chosen,
+    reactor: Any,
+) -> MultiService:
+    """
+    One service of all, with those that look at the others.
+    """
+    service = ProxyService()
+    for one in services:
+        if one is not None:
+            one.setServiceParent(service)
+    if parts.settings.manhole_port:
+        names = {**_console(parts, reactor).names(), "parts": parts}
+        make_ssh(parts.settings, names, reactor).setServiceParent(service)
+    _announcing(parts, chosen).setServiceParent(service)
+    return service

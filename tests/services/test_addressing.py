@@ -1,0 +1,129 @@
+"""
+Tests of ``siptwist.services.addressing``.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from ipaddress import IPv4Interface
+from typing import Any
+
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from siptwist import config
+from siptwist.composition import compose
+from siptwist.errors import SIPTwistError
+from siptwist.net.addresses import Chosen, Interface
+from siptwist.services.addressing import LOOK_SECONDS, NAME_SECONDS, AddressService
+from siptwist.sip.hop import Hop, Side
+from tests.fakes import FakeResolver
+from tests.net.fakes_udp import MemoryUDPReactor
+
+LAN = Interface("lan", IPv4Interface("10.0.0.1/24"))
+
+
+def wan(address: str) -> Interface:
+    return Interface("wan", IPv4Interface(f"{address}/24"))
+
+
+class AddressServiceTests(SynchronousTestCase):
+    """
+    A dial-up line gets another address while the proxy runs.
+    """
+
+    def setUp(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        globalLogPublisher.addObserver(self.events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+
+    def start(self, text: str = "") -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.reactor = MemoryUDPReactor()
+        self.reactor.advance(1_700_000_000)
+        self.outside = wan("203.0.113.1")
+        settings = config.parse(f"registration_file = {directory.name}/r\n{text}")
+        service, parts = compose(settings, self.chosen(), self.reactor, self.chosen)
+        self.core, self.service = parts.core, service
+        self.addressing = next(one for one in service if isinstance(one, AddressService))
+        self.resolver = FakeResolver()
+        self.addressing._resolver = self.resolver
+        service.privilegedStartService()
+        service.startService()
+        self.addCleanup(service.stopService)
+
+    def chosen(self) -> Chosen:
+        if self.outside is None:
+            raise SIPTwistError("if_outbound: wan has no address")
+        return Chosen(LAN, self.outside, ())
+
+    def bound(self) -> set[str]:
+        return {host for host, port in self.reactor.ports if port == 5060}
+
+    def wait(self, seconds: float = LOOK_SECONDS) -> None:
+        self.reactor.advance(seconds)
+
+    def test_stays(self) -> None:
+        """
+        While nothing changes, nothing is bound again and nothing is said.
+        """
+        self.start()
+        identity = self.core.identity
+        self.wait()
+        self.assertIs(self.core.identity, identity)
+
+    def test_changes(self) -> None:
+        """
+        A new outside address is bound, and in the next message.
+        """
+        self.start()
+        self.outside = wan("203.0.113.77")
+        self.wait()
+        self.assertEqual(self.bound(), {"10.0.0.1", "203.0.113.77"})
+        self.assertEqual(self.core.identity.outside, Hop("203.0.113.77", 5060))
+        self.assertEqual(self.core.identity.bound[Side.OUTSIDE], "203.0.113.77")
+        self.assertEqual(self.core._registrar.identity, self.core.identity)
+
+    def test_line_is_down(self) -> None:
+        """
+        While the line is down the phones keep theirs; it is said once.
+        """
+        self.start()
+        self.outside = None  # type: ignore[assignment]
+        self.wait()
+        self.wait()
+        self.assertEqual(self.bound(), {"10.0.0.1", "203.0.113.1"})
+        told = [e for e in self.events if "has no address" in str(e.get("text"))]
+        self.assertEqual(len(told), 1)
+        self.outside = wan("203.0.113.5")
+        self.wait()
+        self.assertEqual(self.core.identity.outside.host, "203.0.113.5")
+
+    def test_taken(self) -> None:
+        """
+        A new address whose port is taken is tried again until it is free.
+        """
+        self.start()
+        self.outside = wan("203.0.113.9")
+        self.reactor.taken.add(("203.0.113.9", 5060))
+        self.wait()
+        self.assertEqual(self.core.identity.outside.host, "203.0.113.1")
+        self.reactor.taken.clear()
+        self.wait()
+        self.assertEqual(self.core.identity.outside.host, "203.0.113.9")
+        self.assertEqual(self.bound(), {"10.0.0.1", "203.0.113.9"})
+
+    def test_public_name(self) -> None:
+        """
+        The name of a router before us is resolved again every minute.
+        """
+        self.start("host_outbound = home.example\n")
+        self.assertEqual(self.core.identity.outside.host, "203.0.113.1")
+        self.resolver.names["home.example"] = [Hop("198.51.100.7", 5060)]
+        self.wait(NAME_SECONDS)
+        self.assertEqual(self.core.identity.outside.host, "198.51.100.7")
+        self.assertEqual(self.bound(), {"10.0.0.1", "203.0.113.1"})
+        self.resolver.names["home.example"] = [Hop("198.51.100.8", 5060)]
+        self.wait(NAME_SECONDS)
+        self.assertEqual(self.core.identity.outside.host, "198.51.100.8")
