@@ -224,19 +224,17 @@ class Headers:
         The same fields, but all of each key in ``changes`` replaced by those
         given, where the first one stood; first of all where there was none.
         """
-        items: list[Header] = []
         first = self._first
+        items: list[Header] = []
         for key, made in changes.items():
             if key not in first:
                 items.extend(made)
-        placed: set[str] = set()
         for header in self._items:
-            key = header[0]
-            if key not in changes:
+            found = changes.get(header[0])
+            if found is None:
                 items.append(header)
-            elif key not in placed:
-                placed.add(key)
-                items.extend(changes[key])
+            elif first[header[0]] is header:
+                items.extend(found)
         return Headers(items)
 
     def edit(self) -> HeadersEditor:
