@@ -23,6 +23,7 @@ from siptwist.net.addresses import Chosen, Interface
 from siptwist.services.announcing import AnnouncingService
 from siptwist.services.authentication import AuthenticationService
 from siptwist.services.listening import ListeningService
+from siptwist.services.refreshing import RefreshingService
 from siptwist.services.registrations import RegistrationService, StoreClosed
 from siptwist.services.relaying import RelayingService
 from siptwist.services.signaling import SignalingService
@@ -282,6 +283,7 @@ class StartTests(TapCase):
             [
                 RegistrationService,
                 RelayingService,
+                RefreshingService,
                 TransactionService,
                 SignalingService,
                 ListeningService,

@@ -91,6 +91,9 @@ class Core:
             return Forward(_without_routes(ticket), targets, is_phone, True, "to a phone")
         if is_phone and not is_own:
             return self._outward(ticket)
+        if ticket.in_dialog and not is_own and self._visitors.has_hop(ticket.source):
+            # A phone out there whose registration has lapsed: its calls go on.
+            return self._outward(ticket)
         return self._nobody(ticket)
 
     def _for_us(self, ticket: Ticket) -> Reply:
@@ -184,14 +187,16 @@ class Core:
 
     def _masked(self, mask: str, ticket: Ticket) -> Target | None:
         binding = self._locations.by_mask(mask)
+        # Replaces is for a dialog that the phone has, as a To tag is (RFC 3891).
+        in_dialog = ticket.in_dialog or "replaces" in ticket.request.headers
         if binding is not None:
-            if ticket.in_dialog:
+            if in_dialog:
                 contact = SIPURI.parse(binding.contact)
                 moved = self._locations.moved(contact, binding.aor, binding.updated_at)
                 return _as_target(moved or binding)
             return _as_target(binding) if binding.is_active(ticket.now) else None
         visitor = self._visitors.by_mask(mask)
-        if visitor is None or not ticket.in_dialog:
+        if visitor is None or not in_dialog:
             return None
         return self._visitor_target(visitor)
 

@@ -16,6 +16,7 @@ from siptwist.proxy.identity import Identity
 from siptwist.proxy.registration.location import Binding, Locations, user_of
 from siptwist.proxy.registration.masks import CONTACT_LENGTH, masked_contact, new_mask
 from siptwist.proxy.registration.visitors import Visitor, Visitors
+from siptwist.proxy.session.transfer import Transfers
 from siptwist.sip.fields import NameAddr
 from siptwist.sip.headers import Header, Headers, make_header
 from siptwist.sip.hop import Hop, Side
@@ -68,6 +69,7 @@ class Masquerade:
         self._visitors = visitors
         self._key = key
         self._ua_string = ua_string
+        self.transfers = Transfers(locations, visitors, key)
 
     def outgoing(
         self,

@@ -20,6 +20,7 @@ from siptwist.proxy.masquerade import (
 )
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.registration.passthrough import Attempt, Completion, complete, mask_request
+from siptwist.proxy.session.transfer import REFERRING, incoming
 from siptwist.proxy.ticket import Ticket
 from siptwist.proxy.validation import one_hop_less
 from siptwist.sip.headers import Header, make_header
@@ -113,6 +114,8 @@ class Passages:
         }
         if hides:
             self._hide(changes, ticket, identity, attempt is not None)
+        elif ticket.method == "REFER" and side is Side.INSIDE:
+            incoming(changes, headers, identity)
         if target.route:
             changes["route"] = tuple([make_header("Route", value) for value in target.route])
         if ticket.method in RECORD_ROUTED:
@@ -152,7 +155,12 @@ class Passages:
             self._masquerade.name_agent(changes)
             return
         phone = Phone(ticket.from_.aor, ticket.source, ticket.side)
-        self._masquerade.outgoing(changes, ticket.request.headers, phone, identity, ticket.now)
+        headers = ticket.request.headers
+        self._masquerade.outgoing(changes, headers, phone, identity, ticket.now)
+        if ticket.method in REFERRING:
+            self._masquerade.transfers.outgoing(
+                changes, headers, phone.aor, phone.hop, identity, ticket.now
+            )
 
     def answer(self, passage: Passage, response: Response, identity: Identity) -> Response:
         """

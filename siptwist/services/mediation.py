@@ -9,15 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from siptwist.errors import SIPError
 from siptwist.interfaces import IMediaBackend
 from siptwist.logs import logger
+from siptwist.media.stream import CallKey
 from siptwist.proxy.core import Core
 from siptwist.proxy.passage import Passage
 from siptwist.proxy.session.anchoring import Description, anchor_request, anchor_response
 from siptwist.proxy.session.negotiation import Consequence, Negotiation, Outcome
+from siptwist.proxy.session.refresh import REFRESHING, Refreshes
 from siptwist.services.context import Context, when
 from siptwist.sip.hop import Side
 from siptwist.sip.message import Response
@@ -30,10 +33,19 @@ class Mediation:
 
     _log = logger()
 
-    def __init__(self, core: Core, negotiation: Negotiation, media: IMediaBackend) -> None:
+    def __init__(
+        self,
+        core: Core,
+        negotiation: Negotiation,
+        media: IMediaBackend,
+        refreshes: Refreshes,
+        reactor: IReactorTime,
+    ) -> None:
         self._core = core
         self._negotiation = negotiation
         self._media = media
+        self._refreshes = refreshes
+        self._reactor = reactor
 
     def begin(self, context: Context, side: Side, depart: Callable[..., None]) -> None:
         """
@@ -129,6 +141,16 @@ class Mediation:
         """
         for consequence in self._negotiation.consequences(passage, answer):
             self._carry_out(consequence)
+        if passage.method in REFRESHING and passage.key and 200 <= answer.status < 300:
+            timer = answer.headers.get("session-expires")
+            self._refreshes.note(passage.key, timer, self._reactor.seconds())
+
+    def expire(self, key: CallKey) -> None:
+        """
+        A call was not refreshed in time: let go of what it holds.
+        """
+        self._log.info("Call {call_id!r} was not refreshed and is over", call_id=key.call_id)
+        self._carry_out(self._negotiation.end(key, "not refreshed"))
 
     def end_refused(self, context: Context, response: Response) -> None:
         """

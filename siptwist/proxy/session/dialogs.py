@@ -20,12 +20,14 @@ class Dialog:
     ``offered_by`` is who has an offer that is not answered yet (RFC 3264);
     ``callee_tags`` are the To tags that answered, ``seen_at`` when the last
     request was.  ``routes`` is what proxies inside recorded and the outside
-    must not see.
+    must not see.  ``expires_at`` is when the call is over unless it is refreshed
+    (RFC 4028), ``None`` without session timer.
     """
 
     __slots__ = (
         "callee_tags",
         "created_at",
+        "expires_at",
         "invites",
         "is_established",
         "key",
@@ -43,6 +45,7 @@ class Dialog:
         self.offered_by: Party | None = None
         self.callee_tags: set[str] = set()
         self.routes: tuple[str, ...] = ()
+        self.expires_at: float | None = None
 
     def party_of(self, from_tag: str, to_tag: str | None, side: Side) -> Party | None:
         """
@@ -110,6 +113,12 @@ class Dialogs:
 
     def by_call_id(self, call_id: str) -> list[Dialog]:
         return list(self._by_call.get(call_id, ()))
+
+    def by_key(self, key: CallKey) -> Dialog | None:
+        for dialog in self._by_call.get(key.call_id, ()):
+            if dialog.key == key:
+                return dialog
+        return None
 
     def close(self, key: CallKey) -> None:
         found = self._by_call.get(key.call_id)
