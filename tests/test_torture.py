@@ -359,7 +359,7 @@ class RegistrarTests(TortureCase):
         proxy, phone = self.start("registrar.example.com")
         phone.deliver(messages()["esc02"])
         self.assertEqual(len(proxy.locations), 0)
-        self.assertEqual(int(phone.datagrams[-1][8:11]), 404)
+        self.assertEqual(int(phone.datagrams[-1][8:11]), 501)
 
 
 def _add(case: type[TortureCase], name: str, outcome: Outcome, *ours: str) -> None:

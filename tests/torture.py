@@ -104,7 +104,16 @@ RESPONSES = ("unreason", "noreason", "bcast")
 
 _COMPACT = {"v": "via", "m": "contact", "l": "content-length", "c": "content-type"}
 _OWNED = frozenset(
-    ("via", "max-forwards", "route", "record-route", "contact", "user-agent", "expires")
+    (
+        "via",
+        "max-forwards",
+        "max-breadth",
+        "route",
+        "record-route",
+        "contact",
+        "user-agent",
+        "expires",
+    )
 )
 
 

@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterable
 from siptwist.proxy.access import Access
 from siptwist.proxy.decision import Decision, Drop, Forward, Reply, Target
 from siptwist.proxy.direction import Direction, Peers
+from siptwist.proxy.forking import spread
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.loops import Loops
 from siptwist.proxy.registration.location import Binding, Locations
 from siptwist.proxy.registration.masks import mask_in
 from siptwist.proxy.registration.registrar import Registrar
 from siptwist.proxy.registration.visitors import Visitor, Visitors
-from siptwist.proxy.routing import OutboundProxies, outward, take_own_routes
+from siptwist.proxy.routing import OutboundProxies, is_secure, outward, take_own_routes
 from siptwist.proxy.ticket import Ticket
-from siptwist.proxy.validation import options_reply, validate
+from siptwist.proxy.validation import METHODS, options_reply, validate
 from siptwist.sip.fields import NameAddr, parse_q
 from siptwist.sip.grammar import parse_parameters
 from siptwist.sip.uri import SIPURI
@@ -70,6 +71,14 @@ class Core:
         """
         :raises SIPError: with the status to answer with.
         """
+        decision = self._decide(ticket)
+        if type(decision) is Forward:
+            targets = spread(decision.targets, ticket.request.headers)
+            if targets is not decision.targets:
+                return decision._replace(targets=targets)
+        return decision
+
+    def _decide(self, ticket: Ticket) -> Decision:
         if not self._access.may_send(ticket.source.host):
             return Drop("hosts_deny_sip or hosts_allow_sip")
         refusal = validate(ticket)
@@ -99,6 +108,8 @@ class Core:
     def _for_us(self, ticket: Ticket) -> Reply:
         if ticket.method == "OPTIONS":
             return options_reply()
+        if ticket.method not in METHODS:
+            return Reply(501, why="unknown method for us")
         return Reply(404, why="nobody named")
 
     def _nobody(self, ticket: Ticket) -> Reply:
@@ -194,7 +205,8 @@ class Core:
                 contact = SIPURI.parse(binding.contact)
                 moved = self._locations.moved(contact, binding.aor, binding.updated_at)
                 return _as_target(moved or binding)
-            return _as_target(binding) if binding.is_active(ticket.now) else None
+            may_be_called = binding.is_active(ticket.now) and not is_secure(binding.contact)
+            return _as_target(binding) if may_be_called else None
         visitor = self._visitors.by_mask(mask)
         if visitor is None or not in_dialog:
             return None
@@ -244,6 +256,6 @@ def _as_target(binding: Binding) -> Target:
 
 
 def _as_targets(bindings: Iterable[Binding]) -> tuple[Target, ...]:
-    targets = [_as_target(binding) for binding in bindings]
+    targets = [_as_target(binding) for binding in bindings if not is_secure(binding.contact)]
     targets.sort(key=lambda target: -target.q)
     return tuple(targets)

@@ -45,7 +45,8 @@ class Target(NamedTuple):
     ``uri`` becomes the Request-URI.  ``hop`` is where it goes, and ``side`` our
     side that faces it, when that is known; otherwise ``next_hop`` is the URI
     whose host is to be resolved.  ``mask`` names the binding that is meant, if
-    one is; ``route`` is the Path of its registration (RFC 3327 section 5.1).
+    one is; ``route`` is the Path of its registration (RFC 3327 section 5.1);
+    ``breadth`` is into how many branches it may fork further on (RFC 5393).
     """
 
     uri: str
@@ -55,6 +56,7 @@ class Target(NamedTuple):
     q: float = 1.0
     mask: str = ""
     route: tuple[str, ...] = ()
+    breadth: int = 60
 
 
 class Forward(NamedTuple):

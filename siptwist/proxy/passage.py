@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.decision import Forward, Target
+from siptwist.proxy.forking import DEFAULT_BREADTH
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.masquerade import (
     RECORD_ROUTED,
@@ -26,6 +27,9 @@ from siptwist.proxy.validation import one_hop_less
 from siptwist.sip.headers import Header, make_header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, to_of
+
+# RFC 5393 section 5.3.3 wants it in every request; inside a dialog none forks.
+_BREADTH = (make_header("Max-Breadth", str(DEFAULT_BREADTH)),)
 
 
 class Passage(NamedTuple):
@@ -112,6 +116,10 @@ class Passages:
             "via": (own_via(identity, side, branch), *(() if hides else ticket.vias)),
             "max-forwards": one_hop_less(ticket),
         }
+        if target.breadth != DEFAULT_BREADTH:
+            changes["max-breadth"] = (make_header("Max-Breadth", str(target.breadth)),)
+        elif not ticket.in_dialog:
+            changes["max-breadth"] = _BREADTH
         if hides:
             self._hide(changes, ticket, identity, attempt is not None)
         elif ticket.method == "REFER" and side is Side.INSIDE:

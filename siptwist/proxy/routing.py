@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from siptwist.errors import MalformedHeader, MalformedURI
+from siptwist.errors import MalformedHeader, MalformedURI, SIPError
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.fields import NameAddr
@@ -87,10 +87,14 @@ def outward(ticket: Ticket, proxies: OutboundProxies) -> tuple[Ticket, str]:
     the outbound proxy, or the Request-URI (RFC 3261 section 16.6 steps 6, 7).
 
     The next hop is "" for a URI that names no host, such as ``tel:``.
+
+    :raises SIPError: 416 for a Route that asks for TLS: never in the clear.
     """
     routes = ticket.request.headers.values("route")
     if routes:
         first = NameAddr.parse(routes[0], "Route")
+        if is_secure(first.uri_text):
+            raise SIPError("Route needs TLS", 416)
         if first.uri.parameter("lr") is None:
             return _strictly(ticket, routes), first.uri_text
         return ticket, first.uri_text
@@ -99,6 +103,14 @@ def outward(ticket: Ticket, proxies: OutboundProxies) -> tuple[Ticket, str]:
         if hop:
             return ticket, hop
     return ticket, ticket.request.uri if ticket.uri is not None else ""
+
+
+def is_secure(uri_text: str) -> bool:
+    """
+    Whether a URI asks for TLS on the whole way, which we do not speak yet: what
+    is meant for it is refused (RFC 5630 section 5.3), never sent in the clear.
+    """
+    return uri_text[:5].lower() == "sips:"
 
 
 def _strictly(ticket: Ticket, routes: list[str]) -> Ticket:

@@ -16,6 +16,7 @@ ALLOW = (
     "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, UPDATE, PRACK, REFER, MESSAGE, "
     "SUBSCRIBE, NOTIFY, PUBLISH"
 )
+METHODS = frozenset(ALLOW.split(", "))
 CAPABILITIES = (
     ("Allow", ALLOW),
     ("Accept", "application/sdp, */*"),
@@ -27,6 +28,14 @@ DEFAULT_MAX_FORWARDS = 70
 
 def options_reply() -> Reply:
     return Reply(200, headers=CAPABILITIES, why="OPTIONS for us")
+
+
+def timestamp_of(ticket: Ticket) -> tuple[tuple[str, str], ...]:
+    """
+    What a 100 repeats of its request (RFC 3261 section 8.2.6.1).
+    """
+    text = ticket.request.headers.get("timestamp")
+    return (("Timestamp", text),) if text else ()
 
 
 def max_forwards_of(ticket: Ticket) -> int:
@@ -60,6 +69,8 @@ def validate(ticket: Ticket) -> Reply | None:
             return Reply(400, "Malformed Request-URI", why="Request-URI")
         if scheme != "tel":
             return Reply(416, why="scheme")
+    elif ticket.uri.scheme == "sips":
+        return Reply(416, "SIPS needs TLS", why="sips")
     elif ticket.uri.headers:
         return Reply(400, "Headers in Request-URI", why="Request-URI")
     try:

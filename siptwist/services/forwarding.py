@@ -19,6 +19,7 @@ from siptwist.logs import logger
 from siptwist.proxy.core import Core
 from siptwist.proxy.decision import Target
 from siptwist.proxy.direction import Peers
+from siptwist.proxy.forking import as_upstream
 from siptwist.proxy.passage import Passage, Passages
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.registration.passthrough import would_overflow
@@ -33,6 +34,9 @@ from siptwist.sip.transaction import ClientTransaction
 
 # How many names that resolve to us are learned.
 NAMES_LIMIT = 64
+# Seconds without a word after which the next server of a domain is asked as well:
+# by then a request has been repeated twice (timers A and E).
+PATIENCE = 2.0
 
 
 class Forwarding:
@@ -106,7 +110,9 @@ class Forwarding:
         )
         retry = getattr(error, "retry_after", None)
         extra = (("Retry-After", str(retry)),) if retry else ()
-        self._own_answer(context, branch, error.status, error.reason, extra)
+        # Only who is short of something itself says 503: it keeps callers away.
+        status = 500 if error.status == 503 and not retry else error.status
+        self._own_answer(context, branch, status, error.reason, extra)
 
     def _own_answer(
         self,
@@ -225,7 +231,9 @@ class Forwarding:
             self.sender.send(bytes(request), hops[0], side)
             return
         context.passages[branch] = passage
-        self._transactions.send(request, branch, hops[0], side, (context, hops[1:]))
+        rest = hops[1:]
+        patience = PATIENCE if rest else 0.0
+        self._transactions.send(request, branch, hops[0], side, (context, rest), patience)
 
     def cancel(self, context: Context) -> None:
         """
@@ -250,7 +258,25 @@ class Forwarding:
         if passage is not None and passage.attempt is not None and response.status >= 200:
             self._complete(context, transaction, passage, response)
             return
-        self._receive(context, transaction.branch, response)
+        self._receive(context, transaction.branch, as_upstream(response))
+
+    def grew_silent(self, transaction: ClientTransaction) -> None:
+        """
+        A server says nothing: ask the next one of its domain as well, and listen to
+        whoever answers (RFC 3263 section 4.3 lets us wait for timer B; nobody does).
+        """
+        context, rest = transaction.user
+        if not rest or self._is_over(context, transaction):
+            return
+        self._resolver.mark_dead(transaction.hop)
+        passage = context.passages[transaction.branch]
+        branch = new_branch(context.mark)
+        context.fork.leave(transaction.branch, branch)
+        transaction.user = (context, [])
+        self._guard(context, branch, self._transmit, passage.target, rest, passage.side)
+
+    def _is_over(self, context: Context, transaction: ClientTransaction) -> bool:
+        return context.fork.is_cancelled or context.fork.is_answered or transaction.cancelled
 
     def timed_out(self, transaction: ClientTransaction) -> None:
         """
@@ -267,7 +293,7 @@ class Forwarding:
         """
         Go on with the next server of the same domain (RFC 3263 section 4.3).
         """
-        if context.fork.is_cancelled or context.fork.is_answered or transaction.cancelled:
+        if self._is_over(context, transaction):
             return False
         self._resolver.mark_dead(transaction.hop)
         passage = context.passages.pop(transaction.branch)
@@ -362,7 +388,13 @@ class Forwarding:
 
     def _send_back(self, context: Context, passage: Passage, answer: Response) -> None:
         self._mediation.settle(passage, answer)
-        if context.transaction is not None:
+        if context.transaction is None:
+            return
+        if answer.status == 408 and passage.method != "INVITE":
+            # RFC 4320 section 4.2: the client has given up as well by now, and a
+            # 408 that comes too late is a stray.
+            self._transactions.abandon(context.transaction)
+        else:
             self._transactions.respond(context.transaction, answer)
             if 200 <= answer.status < 300 and not context.fork.pending:
                 context.slim()

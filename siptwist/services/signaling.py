@@ -20,6 +20,7 @@ from siptwist.proxy.core import Core
 from siptwist.proxy.decision import Decision, Drop, Forward, Reply
 from siptwist.proxy.registration.location import Binding, Locations
 from siptwist.proxy.ticket import Ticket
+from siptwist.proxy.validation import timestamp_of
 from siptwist.proxy.vias import arrived_vias
 from siptwist.services.complaints import Complaints
 from siptwist.services.context import SERVER, Context, new_tag
@@ -165,6 +166,9 @@ class SignalingService(Service):
     def timed_out(self, transaction: ClientTransaction) -> None:
         self.forwarding.timed_out(transaction)
 
+    def grew_silent(self, transaction: ClientTransaction) -> None:
+        self.forwarding.grew_silent(transaction)
+
     # Decisions
 
     def _decide(self, ticket: Ticket) -> Decision:
@@ -187,7 +191,7 @@ class SignalingService(Service):
             context = Context(transaction, decision, self.core.loops.mark(ticket))
             transaction.user = context
             if ticket.method == "INVITE" and not transaction.status:
-                self._answer(transaction, ticket, Reply(100))
+                self._answer(transaction, ticket, Reply(100, headers=timestamp_of(ticket)))
             self.forwarding.start(context)
 
     def reply(self, transaction: ServerTransaction, ticket: Ticket, reply: Reply) -> None:

@@ -29,6 +29,8 @@ from siptwist.sip.transaction import (
 )
 
 RESOLUTION = 0.1
+# The longest payload of a UDP datagram.
+MAX_MESSAGE = 65_507
 
 
 class TransactionUser(Protocol):
@@ -63,6 +65,26 @@ class TransactionUser(Protocol):
         The next hop never answered.
         """
 
+    def grew_silent(self, transaction: ClientTransaction) -> None:
+        """
+        The next hop has not said anything for as long as was to be waited.
+        """
+
+
+class Patience:
+    """
+    How long a next hop may be silent.
+    """
+
+    __slots__ = ("due", "transaction")
+
+    def __init__(self, due: float, transaction: ClientTransaction) -> None:
+        self.due = due
+        self.transaction = transaction
+
+
+Waiting = ServerTransaction | ClientTransaction | Patience
+
 
 class TransactionService(Service):
     """
@@ -81,9 +103,7 @@ class TransactionService(Service):
         self._limit = limit
         self._servers: dict[Key, ServerTransaction] = {}
         self._clients: dict[Key, ClientTransaction] = {}
-        self._wheel: TimerWheel[ServerTransaction | ClientTransaction] = TimerWheel(
-            reactor.seconds(), RESOLUTION
-        )
+        self._wheel: TimerWheel[Waiting] = TimerWheel(reactor.seconds(), RESOLUTION)
         self._call: IDelayedCall | None = None
 
     def __len__(self) -> int:
@@ -149,6 +169,15 @@ class TransactionService(Service):
         self._servers.pop(transaction.key, None)
         transaction.user = None
 
+    def abandon(self, transaction: ServerTransaction) -> None:
+        """
+        Never answer, but absorb what is repeated until the client gives up too.
+        """
+        if not transaction.is_final:
+            transaction.abandon(self._reactor.seconds())
+            transaction.user = None
+            self._watch(transaction)
+
     # Responses
 
     def receive_response(self, response: Response) -> bool:
@@ -182,16 +211,31 @@ class TransactionService(Service):
             self.sender.send(transaction.ack, transaction.hop, transaction.side)
 
     def send(
-        self, request: Request, branch: str, hop: Hop, side: Side, user: object
+        self,
+        request: Request,
+        branch: str,
+        hop: Hop,
+        side: Side,
+        user: object,
+        patience: float = 0.0,
     ) -> ClientTransaction:
         """
         Send a request and watch over its answer.  Its topmost Via is ours.
+
+        :param patience: seconds of silence after which the user is told; 0 for never.
+        :raises SIPError: 513 when it does not fit into a datagram.
         """
-        transaction = ClientTransaction(branch, request, hop, side, self._reactor.seconds())
+        data = bytes(request)
+        if len(data) > MAX_MESSAGE:
+            raise SIPError("", 513)
+        now = self._reactor.seconds()
+        transaction = ClientTransaction(branch, request, hop, side, now)
         transaction.user = user
         self._clients[transaction.key] = transaction
         self._watch(transaction)
-        self.sender.send(bytes(request), hop, side)
+        if patience:
+            self._wheel.add(Patience(now + patience, transaction))
+        self.sender.send(data, hop, side)
         return transaction
 
     def cancel(self, branch: str) -> None:
@@ -220,7 +264,10 @@ class TransactionService(Service):
         now = self._reactor.seconds()
         for transaction in self._wheel.advance(now):
             try:
-                self._wake(transaction, now)
+                if isinstance(transaction, Patience):
+                    self._lose_patience(transaction.transaction)
+                else:
+                    self._wake(transaction, now)
             except Exception:
                 self._log.failure("Timer of a transaction")
         if self._servers or self._clients:
@@ -246,6 +293,10 @@ class TransactionService(Service):
             transaction.user = None
         if transaction.due:
             self._wheel.add(transaction)
+
+    def _lose_patience(self, transaction: ClientTransaction) -> None:
+        if transaction.state is State.CALLING and transaction.user is not None:
+            self.user.grew_silent(transaction)
 
     def _forget_client(self, transaction: ClientTransaction) -> None:
         self._clients.pop(transaction.key, None)

@@ -131,6 +131,15 @@ class ServerTransaction:
             self.due = now + T1  # timer G
         return True
 
+    def abandon(self, now: float) -> None:
+        """
+        Nothing is ever answered to this request, which is no INVITE.
+        """
+        self.status = 408
+        self.state = State.COMPLETED
+        self.last = b""
+        self.due = now + LIFETIME
+
     def acknowledge(self, now: float) -> bool:
         """
         An ACK came; whether it was for our final response to an INVITE.

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from siptwist.errors import MalformedHeader, SIPError
 from siptwist.proxy.decision import Target
-from siptwist.proxy.forking import Fork, Verdict
+from siptwist.proxy.forking import Fork, Verdict, as_upstream, spread
 from siptwist.sip.message import Response
-from tests.proxy.asking import response
+from tests.proxy.asking import request, response
 
 
 def fork(*qs: float) -> Fork:
@@ -172,3 +173,86 @@ class ForkTests(SynchronousTestCase):
         self.assertEqual(set(made.pending), {"b", "c"})
         self.told(made, "b", 486)
         self.assertEqual(self.told(made, "c", 302), 302)
+
+    def test_silent_branch(self) -> None:
+        """
+        A branch left behind holds up nothing, and is given up with the others.
+        """
+        made = self.begun("a")
+        made.leave("a", "b")
+        verdict = made.receive("b", response(486))
+        self.assertEqual((self.status_of(verdict), verdict.cancel), (486, ("a",)))
+
+    def test_silent_branch_answers(self) -> None:
+        """
+        A branch left behind may answer after all; the other is cancelled.
+        """
+        made = self.begun("a")
+        made.leave("a", "b")
+        verdict = made.receive("a", response(200))
+        self.assertEqual((self.status_of(verdict), verdict.cancel), (200, ("b",)))
+
+    def test_silent_branch_while_another_rings(self) -> None:
+        """
+        The answer of one target gives up those left behind as well; so does CANCEL.
+        """
+        made = self.begun("a", "c")
+        made.leave("a", "b")
+        self.assertEqual(set(made.receive("c", response(200)).cancel), {"a", "b"})
+        made = self.begun("a")
+        made.leave("a", "b")
+        self.assertEqual(set(made.cancel()), {"a", "b"})
+
+    def status_of(self, verdict: Verdict) -> int:
+        return verdict.forward.status if verdict.forward else 0
+
+
+class BreadthTests(SynchronousTestCase):
+    """
+    Max-Breadth (RFC 5393 section 5.3.3).
+    """
+
+    def shares(self, *qs: float, lines: tuple[str, ...] = ()) -> list[int]:
+        targets = tuple(Target(f"sip:{number}@phone", q=q) for number, q in enumerate(qs))
+        return [target.breadth for target in spread(targets, request(*lines).headers)]
+
+    def test_absent(self) -> None:
+        """
+        Without the header there are 60 to divide.
+        """
+        self.assertEqual(self.shares(1.0), [60])
+        self.assertEqual(self.shares(1.0, 1.0, 1.0), [20, 20, 20])
+
+    def test_divided(self) -> None:
+        """
+        What rings together shares it, to the last one; who rings later has all of it.
+        """
+        lines = ("Max-Breadth: 8",)
+        self.assertEqual(self.shares(1.0, 1.0, 1.0, lines=lines), [3, 3, 2])
+        self.assertEqual(self.shares(1.0, 1.0, 0.5, lines=lines), [4, 4, 8])
+
+    def test_too_little(self) -> None:
+        """
+        More phones than may be tried at once: 440.
+        """
+        for count, breadth in ((3, 2), (1, 0)):
+            lines = (f"Max-Breadth: {breadth}",)
+            error = self.assertRaises(SIPError, self.shares, *([1.0] * count), lines=lines)
+            self.assertEqual(error.status, 440)
+
+    def test_malformed(self) -> None:
+        """
+        No number: 400.
+        """
+        error = self.assertRaises(MalformedHeader, self.shares, 1.0, lines=("Max-Breadth: x",))
+        self.assertEqual(error.status, 400)
+
+
+class UpstreamTests(SynchronousTestCase):
+    def test_overloaded(self) -> None:
+        """
+        503 of a server becomes 500: we are not overloaded; all else stays.
+        """
+        self.assertEqual(as_upstream(response(503)).status, 500)
+        for status in (180, 200, 486, 500, 603):
+            self.assertEqual(as_upstream(response(status)).status, status)

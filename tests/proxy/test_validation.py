@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.proxy.validation import max_forwards_of, one_hop_less, validate
+from siptwist.proxy.validation import max_forwards_of, one_hop_less, timestamp_of, validate
 from tests.proxy.asking import ticket
 
 
@@ -23,9 +23,9 @@ class ValidationTests(SynchronousTestCase):
 
     def test_good(self) -> None:
         """
-        SIP, SIPS and tel URIs with hops left may go on.
+        SIP and tel URIs with hops left may go on.
         """
-        for uri in ("sip:bob@example.net", "sips:bob@example.net", "tel:+4930"):
+        for uri in ("sip:bob@example.net", "tel:+4930"):
             self.assertIsNone(self.status("Max-Forwards: 1", uri=uri))
 
     def test_scheme(self) -> None:
@@ -34,6 +34,19 @@ class ValidationTests(SynchronousTestCase):
         """
         self.assertEqual(self.status(uri="http://example.net/"), 416)
         self.assertEqual(self.status(uri="sip:bob@[::"), 400)
+
+    def test_secure(self) -> None:
+        """
+        sips: asks for TLS on the whole way: 416, and never sent in the clear.
+        """
+        self.assertEqual(self.status(uri="sips:bob@example.net"), 416)
+
+    def test_timestamp(self) -> None:
+        """
+        A 100 repeats the Timestamp of its request (RFC 3261 section 8.2.6.1).
+        """
+        self.assertEqual(timestamp_of(ticket("Timestamp: 54")), (("Timestamp", "54"),))
+        self.assertEqual(timestamp_of(ticket()), ())
 
     def test_headers_in_the_uri(self) -> None:
         """

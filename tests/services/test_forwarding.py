@@ -582,19 +582,19 @@ class ServersTests(WalkingCase):
         self.proxy.wait(33)
         self.second.reply(self.second.last("INVITE"), 486)
         self.assertEqual(self.phone.statuses("INVITE"), [486])
-        self.assertEqual(self.proxy.resolver.dead, self.hops[:1])
+        self.assertEqual(set(self.proxy.resolver.dead), set(self.hops[:1]))
         self.assertIn(self.hops[1], self.proxy.resolver.alive)
         self.phone.acknowledge(sent, self.phone.answer("INVITE"))
         self.assert_clean(self.phone.call_id)
 
     def test_both_are_overloaded(self) -> None:
         """
-        When the last server is overloaded too, the phone hears 503.
+        When the last server is overloaded too, the phone hears 500 (RFC 3261 16.7 step 6).
         """
         self.phone.invite(CAROL)
         self.provider.reply(self.provider.last("INVITE"), 503)
         self.second.reply(self.second.last("INVITE"), 503)
-        self.assertEqual(self.phone.statuses("INVITE"), [503])
+        self.assertEqual(self.phone.statuses("INVITE"), [500])
 
     def test_register_goes_on(self) -> None:
         """
@@ -617,7 +617,7 @@ class ServersTests(WalkingCase):
         self.phone.cancel(sent)
         self.provider.reply(self.provider.last("INVITE"), 503)
         self.assertEqual(self.second.datagrams, [])
-        self.assertEqual(self.phone.statuses("INVITE"), [503])
+        self.assertEqual(self.phone.statuses("INVITE"), [500])
 
     def test_rang_too_long(self) -> None:
         """
@@ -631,10 +631,10 @@ class ServersTests(WalkingCase):
 
     def test_unknown_domain(self) -> None:
         """
-        A domain that DNS does not know: 503, and nothing left behind.
+        A domain that DNS does not know: 500, and nothing left behind.
         """
         sent = self.phone.invite("sip:carol@nowhere.example")
-        self.assertEqual(self.phone.statuses("INVITE"), [503])
+        self.assertEqual(self.phone.statuses("INVITE"), [500])
         self.phone.acknowledge(sent, self.phone.answer("INVITE"))
         self.assert_clean(self.phone.call_id)
 
@@ -828,7 +828,7 @@ class OfferTests(WalkingCase):
         caller, _ = self.call_out()
         caller.send("BYE")
         self.proxy.wait(33)
-        self.assertEqual(self.phone.statuses("BYE"), [408])
+        self.assertEqual(self.phone.statuses("BYE"), [])
         self.assertEqual(self.media.closed, [(self.key, "BYE")])
 
     def test_challenged_bye(self) -> None:

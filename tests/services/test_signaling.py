@@ -140,11 +140,11 @@ class PassedRegistrationTests(WalkingCase):
 
     def test_registrar_is_silent(self) -> None:
         """
-        A registrar that never answers: 408, and nothing is bound.
+        A registrar that never answers: nothing is bound, and no 408 (RFC 4320).
         """
         self.phone.register()
         self.proxy.wait(33)
-        self.assertEqual(self.phone.statuses("REGISTER"), [408])
+        self.assertEqual(self.phone.statuses("REGISTER"), [])
         self.assertEqual(len(self.proxy.locations), 0)
 
     def test_sign_off(self) -> None:
@@ -457,10 +457,13 @@ class OwnAnswerTests(WalkingCase):
 
     def test_secure_uri(self) -> None:
         """
-        sips: is carried as it is.
+        sips: is never sent in the clear, whether the Request-URI or a Route says it.
         """
         self.phone.invite("sips:carol@provider.example")
-        self.assertEqual(self.provider.last("INVITE").uri, "sips:carol@provider.example")
+        route = ("Route", "<sips:edge.provider.example;lr>")
+        self.phone.invite("sip:carol@provider.example", headers=[route])
+        self.assertEqual(self.phone.statuses("INVITE"), [416, 416])
+        self.assertEqual(self.provider.datagrams, [])
 
     def test_forbidden_network(self) -> None:
         """

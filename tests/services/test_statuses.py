@@ -1,0 +1,197 @@
+"""
+What the proxy answers by itself, and what it never answers.
+"""
+
+from __future__ import annotations
+
+from siptwist.sip.headers import make_header
+from siptwist.sip.message import Response, parse
+from siptwist.sip.timers import LIFETIME
+from tests.services.walking import WalkingCase, sdp
+
+CAROL = "sip:carol@provider.example"
+US = "sip:10.0.0.1"
+
+
+class OwnAnswersTests(WalkingCase):
+    """
+    Each refusal of ours, as RFC 3261 wants it.
+    """
+
+    def refusals(self) -> dict[int, Response]:
+        """
+        Every request that we refuse, once.
+        """
+        phone = self.phone
+        phone.send("OPTIONS", US)
+        phone.send("INVITE", CAROL, hops="x")
+        phone.send("INVITE", CAROL, hops="0")
+        phone.send("INVITE", US)
+        phone.send("INVITE", "http://provider.example/")
+        phone.send("INVITE", CAROL, headers=[("Proxy-Require", "gruu")])
+        phone.send("INVITE", CAROL, headers=[("Max-Breadth", "0")])
+        phone.send("JUMP", US)
+        phone.send("INVITE", "sip:carol@unknown.example")
+        made = bytes(phone.send("MESSAGE", CAROL, hops="0", branch="z9hG4bKv"))
+        phone.deliver(made.replace(b"SIP/2.0\r\n", b"SIP/7.0\r\n", 1).replace(b"Kv", b"Kw"))
+        phone.deliver(made.replace(b"Length: 0", b"Length: 70000").replace(b"Kv", b"Kx"))
+        phone.send("MESSAGE", CAROL, body="x" * 65_000, headers=[("Subject", "y" * 300)])
+        return {one.status: one for one in phone.heard if isinstance(one, Response)}
+
+    def test_statuses(self) -> None:
+        """
+        200, 400, 404, 413, 416, 420, 440, 483, 500, 501, 505 and 513, each where it
+        belongs, with a To tag and a Server header.
+        """
+        found = self.refusals()
+        expected = {200, 400, 404, 413, 416, 420, 440, 483, 500, 501, 505, 513}
+        self.assertEqual(set(found) - {100}, expected)
+        for status in expected:
+            headers = found[status].headers
+            self.assertIsNotNone(headers.to.tag, status)
+            self.assertEqual(headers.get("server"), "siptwist", status)
+        self.assertEqual(found[420].headers.get("unsupported"), "gruu")
+        self.assertEqual(found[400].reason, "Malformed Max-Forwards")
+        self.assertEqual(found[100].headers.get("server"), "siptwist")
+
+    def test_no_hops_for_options(self) -> None:
+        """
+        OPTIONS that may go no further is answered by us, whomever it was for.
+        """
+        self.phone.send("OPTIONS", CAROL, hops="0")
+        self.assertEqual(self.phone.statuses("OPTIONS"), [200])
+
+    def test_timestamp(self) -> None:
+        """
+        The 100 repeats the Timestamp (RFC 3261 section 8.2.6.1).
+        """
+        self.phone.invite(CAROL, headers=[("Timestamp", "54.2")])
+        (trying,) = [one for one in self.phone.heard if isinstance(one, Response)]
+        self.assertEqual((trying.status, trying.headers.get("timestamp")), (100, "54.2"))
+
+    def test_nothing_for_an_ack(self) -> None:
+        """
+        Whatever is wrong with an ACK, nobody answers it.
+        """
+        for more in ({"hops": "0"}, {"hops": "x"}, {"uri": "http://x/"}, {"uri": "sips:a@b.c"}):
+            uri = more.pop("uri", CAROL)
+            self.phone.send("ACK", uri, headers=[("Proxy-Require", "x")], **more)
+        ack = bytes(self.phone.send("ACK", US))
+        for old, new in ((b"SIP/2.0\r\n", b"SIP/9.0\r\n"), (b"Call-ID", b"Call-IX")):
+            self.phone.deliver(ack.replace(old, new, 1))
+        self.proxy.wait(1)
+        self.assertEqual(self.phone.datagrams, [])
+
+    def test_nothing_for_a_response(self) -> None:
+        """
+        A response is never answered, well-formed or not, ours or a stranger's.
+        """
+        sent = self.phone.invite(CAROL)
+        before = len(self.provider.datagrams)
+        answer = bytes(self.phone.reply(sent, 200)).replace(b"branch=z9hG4bK", b"branch=z9hG4bKx")
+        for data in (answer, answer.replace(b"CSeq", b"CSxq"), b"SIP/2.0 999 x\r\n\r\n"):
+            self.provider.deliver(data)
+            self.other.deliver(data)
+        self.assertEqual(self.other.datagrams, [])
+        self.assertEqual(len(self.provider.datagrams), before)
+
+    def test_overloaded_server(self) -> None:
+        """
+        503 of the only server becomes 500 (RFC 3261 section 16.7 step 6).
+        """
+        self.phone.invite(CAROL)
+        self.provider.reply(self.provider.last("INVITE"), 503, reason="Full")
+        answer = self.phone.answer("INVITE")
+        self.assertEqual((answer.status, answer.reason), (500, "Next hop: Full"))
+
+
+class TimeoutTests(WalkingCase):
+    """
+    RFC 4320 section 4.2: 408 is for INVITE alone.
+    """
+
+    def test_silence(self) -> None:
+        """
+        A next hop that is silent: no 408, for it would come when the client has given
+        up too; repetitions until then are not sent on again.
+        """
+        sent = self.phone.send("MESSAGE", CAROL)
+        self.proxy.wait(LIFETIME + 1)
+        count = len(self.provider.requests("MESSAGE"))
+        self.phone.again(sent)
+        self.assertEqual(self.phone.datagrams, [])
+        self.assertEqual(len(self.provider.requests("MESSAGE")), count)
+        self.assert_clean(self.phone.call_id)
+
+    def test_early(self) -> None:
+        """
+        Neither is the 408 of somebody behind us sent on.
+        """
+        self.phone.send("MESSAGE", CAROL)
+        self.provider.reply(self.provider.last("MESSAGE"), 408)
+        self.assertEqual(self.phone.datagrams, [])
+        self.assert_clean(self.phone.call_id)
+
+
+class CarriedTests(WalkingCase):
+    """
+    What is none of our business goes through as it came.
+    """
+
+    def test_service_route(self) -> None:
+        """
+        Service-Route (RFC 3608) and a REGISTER's own Path (RFC 3327) pass untouched.
+        """
+        self.phone.register(headers=[("Path", "<sip:edge.lan;lr>"), ("Supported", "path")])
+        passed = self.provider.last("REGISTER")
+        self.assertEqual(passed.headers.values("path"), ["<sip:edge.lan;lr>"])
+        routes = [("Service-Route", "<sip:a.example;lr>"), ("Service-Route", "<sip:b.example;lr>")]
+        contact = passed.headers.get("contact") or ""
+        self.provider.reply(passed, 200, contact=contact, headers=routes)
+        answer = self.phone.answer("REGISTER")
+        self.assertEqual(
+            answer.headers.values("service-route"), ["<sip:a.example;lr>", "<sip:b.example;lr>"]
+        )
+
+    def test_compact_forms(self) -> None:
+        """
+        A call in compact forms is a call like any other.
+        """
+        request = self.phone.invite(CAROL, branch="z9hG4bKlong")
+        short = {"via": "v", "from": "f", "to": "t", "call-id": "i", "contact": "m"}
+        short |= {"content-type": "c", "content-length": "l"}
+        made = [
+            make_header(short.get(key, line.partition(":")[0]), value)
+            for key, value, line in request.headers
+        ]
+        data = bytes(request._replace(headers=type(request.headers)(made)))
+        self.phone.deliver(data.replace(b"Klong", b"Kshort").replace(b"i: ", b"i: c-"))
+        came = self.provider.last("INVITE")
+        self.assertEqual(came.headers.get("call-id"), f"c-{self.phone.call_id}")
+        self.assertTrue(came.headers.fields("from")[0][2].startswith("f: "))
+        self.assertIn("203.0.113.1", came.headers.get("contact") or "")
+        self.assertIn(b"c=IN IP4 203.0.113.1", came.body)
+        self.provider.reply(came, 200, body=sdp("203.0.113.30"))
+        self.assertEqual(self.phone.statuses("INVITE"), [200])
+
+    def test_address_in_brackets(self) -> None:
+        """
+        An IPv6 reference is a next hop, brackets and port included.
+        """
+        self.phone.invite("sip:carol@[2001:db8::9]:5062")
+        self.assertIn(("2001:db8::9", 5062, "UDP"), self.proxy.resolver.asked)
+        sent = [data for data, to in self.provider.socket.sent if to == ("2001:db8::9", 5062)]
+        request = parse(sent[0])
+        self.assertTrue(bytes(request).startswith(b"INVITE sip:carol@[2001:db8::9]:5062 "))
+
+    def test_breadth(self) -> None:
+        """
+        What goes out says into how many branches it may still fork (RFC 5393).
+        """
+        self.phone.invite(CAROL)
+        self.assertEqual(self.provider.last("INVITE").headers.get("max-breadth"), "60")
+        self.phone.invite(CAROL, headers=[("Max-Breadth", "7")])
+        self.assertEqual(self.provider.last("INVITE").headers.values("max-breadth"), ["7"])
+        caller, _ = self.call_out()
+        caller.send("BYE")
+        self.assertNotIn("max-breadth", self.provider.last("BYE").headers)
