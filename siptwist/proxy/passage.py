@@ -116,16 +116,11 @@ class Passages:
             "via": (own_via(identity, side, branch), *(() if hides else ticket.vias)),
             "max-forwards": one_hop_less(ticket),
         }
-        if target.breadth != DEFAULT_BREADTH:
-            changes["max-breadth"] = (make_header("Max-Breadth", str(target.breadth)),)
-        elif not ticket.in_dialog:
-            changes["max-breadth"] = _BREADTH
         if hides:
             self._hide(changes, ticket, identity, attempt is not None)
         elif ticket.method == "REFER" and side is Side.INSIDE:
             incoming(changes, headers, identity)
-        if target.route:
-            changes["route"] = tuple([make_header("Route", value) for value in target.route])
+        _name_target(changes, target, ticket.in_dialog)
         if ticket.method in RECORD_ROUTED:
             changes["record-route"] = (own_record_route(identity, side), *shown)
         request = Request(ticket.method, target.uri, headers.replaced(changes), ticket.request.body)
@@ -197,3 +192,15 @@ class Passages:
         if passage.attempt is None or response.status < 200:
             return None
         return complete(passage.attempt, response, self._locations, identity, now)
+
+
+def _name_target(changes: dict[str, tuple[Header, ...]], target: Target, in_dialog: bool) -> None:
+    """
+    What a request says because of where it goes, besides the Request-URI.
+    """
+    if target.route:
+        changes["route"] = tuple([make_header("Route", value) for value in target.route])
+    if target.breadth != DEFAULT_BREADTH:
+        changes["max-breadth"] = (make_header("Max-Breadth", str(target.breadth)),)
+    elif not in_dialog:
+        changes["max-breadth"] = _BREADTH

@@ -233,7 +233,7 @@ class Forwarding:
         context.passages[branch] = passage
         rest = hops[1:]
         patience = PATIENCE if rest else 0.0
-        self._transactions.send(request, branch, hops[0], side, (context, rest), patience)
+        self._transactions.send(request, branch, hops[0], side, (context, rest), patience=patience)
 
     def cancel(self, context: Context) -> None:
         """
