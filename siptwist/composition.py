@@ -36,6 +36,7 @@ from siptwist.services.announcing import AnnouncingService, ProxyService
 from siptwist.services.authentication import AuthenticationService
 from siptwist.services.console.console import Console, make_manhole
 from siptwist.services.forwarding import Forwarding
+from siptwist.services.keepalive import KeepaliveService
 from siptwist.services.listening import ListeningService
 from siptwist.services.mediation import Mediation
 from siptwist.services.refreshing import RefreshingService
@@ -97,14 +98,22 @@ def make_ssh(settings: Settings, names: Mapping[str, object], reactor: Any) -> A
     return make_manhole(reactor, settings, names, state)
 
 
-def _console(parts: Parts, reactor: Any) -> Console:
+def _console(parts: Parts, keepalive: KeepaliveService, reactor: Any) -> Console:
     return Console(
         reactor,
         parts.settings,
         parts.relaying,
         parts.negotiation.dialogs,
         parts.registrations.locations,
+        keepalive.is_silent,
     )
+
+
+def _keepalive(parts: Parts, reactor: Any) -> KeepaliveService:
+    locations, interval = parts.registrations.locations, parts.settings.ping_interval
+    keepalive = KeepaliveService(reactor, parts.core, locations, parts.transactions, interval)
+    parts.signaling.heard = keepalive.heard
+    return keepalive
 
 
 def _announcing(parts: Parts, chosen: addresses.Chosen) -> AnnouncingService:
@@ -304,8 +313,10 @@ def _join(
     for one in services:
         if one is not None:
             one.setServiceParent(service)
+    keepalive = _keepalive(parts, reactor)
+    keepalive.setServiceParent(service)
     if parts.settings.manhole_port:
-        names = {**_console(parts, reactor).names(), "parts": parts}
+        names = {**_console(parts, keepalive, reactor).names(), "parts": parts}
         make_ssh(parts.settings, names, reactor).setServiceParent(service)
     _announcing(parts, chosen).setServiceParent(service)
     return service

@@ -215,6 +215,9 @@ class Settings:
     default_expires: int = option(3600, _LIFETIME, "lifetime when a phone names none (s)")
     min_expires: int = option(60, _LIFETIME, "shortest lifetime we grant as a registrar (s)")
     max_registrations: int = option(10000, whole(1, 10_000_000), "bindings kept at most")
+    ping_interval: int = option(
+        0, whole(0, 86400), "seconds between OPTIONS to each phone; 0 = none"
+    )
     autosave_registrations: int = option(
         0, _COUNT, "seconds between saves", "every change is saved at once"
     )

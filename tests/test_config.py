@@ -369,6 +369,7 @@ class SiproxdFileTests(SynchronousTestCase):
             "max_registrations",
             "min_expires",
             "nonce_lifetime",
+            "ping_interval",
         }
         self.assertEqual(set(OPTIONS) - set(given), ours)
 

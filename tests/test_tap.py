@@ -22,6 +22,7 @@ from siptwist.net import addresses
 from siptwist.net.addresses import Chosen, Interface
 from siptwist.services.announcing import AnnouncingService
 from siptwist.services.authentication import AuthenticationService
+from siptwist.services.keepalive import KeepaliveService
 from siptwist.services.listening import ListeningService
 from siptwist.services.refreshing import RefreshingService
 from siptwist.services.registrations import RegistrationService, StoreClosed
@@ -287,6 +288,7 @@ class StartTests(TapCase):
                 TransactionService,
                 SignalingService,
                 ListeningService,
+                KeepaliveService,
                 AnnouncingService,
             ],
         )

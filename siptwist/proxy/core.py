@@ -21,6 +21,7 @@ from siptwist.proxy.ticket import Ticket
 from siptwist.proxy.validation import METHODS, options_reply, validate
 from siptwist.sip.fields import NameAddr, parse_q
 from siptwist.sip.grammar import parse_parameters
+from siptwist.sip.hop import Hop, Side
 from siptwist.sip.uri import SIPURI
 
 # How a phone proves who it is: the refusal of a REGISTER, or None.
@@ -66,6 +67,13 @@ class Core:
     def identity(self, identity: Identity) -> None:
         self._identity = identity
         self._registrar.identity = identity
+
+    def may_ping(self, source: Hop, side: Side) -> bool:
+        """
+        Whether a keep-alive is answered: a phone's, for we reflect nothing at strangers.
+        """
+        is_phone = self.direction.is_phone(source, side, self.identity)
+        return is_phone and self._access.may_send(source.host)
 
     def decide(self, ticket: Ticket) -> Decision:
         """

@@ -4,7 +4,7 @@ The proxy at work: messages in, the core's decisions carried out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from twisted.application.service import Service
@@ -25,6 +25,7 @@ from siptwist.proxy.vias import arrived_vias
 from siptwist.services.complaints import Complaints
 from siptwist.services.context import SERVER, Context, new_tag
 from siptwist.services.forwarding import Forwarding
+from siptwist.services.keepalive import Pings
 from siptwist.services.transactions import TransactionService
 from siptwist.sip.headers import Header
 from siptwist.sip.hop import Hop, Side
@@ -36,6 +37,8 @@ from siptwist.sip.transaction import ClientTransaction, ServerTransaction
 class SignalingService(Service):
     """
     Receives messages, keeps transactions, and answers or forwards.
+
+    ``heard`` is told where each request and each keep-alive came from.
     """
 
     _log = logger()
@@ -58,6 +61,8 @@ class SignalingService(Service):
         self._transactions = transactions
         self.forwarding = forwarding
         self.complaints = Complaints()
+        self.pings = Pings(core, sender)
+        self.heard: Callable[[Hop], object] = lambda source: None
         transactions.user = self
         forwarding.above = self
 
@@ -68,11 +73,11 @@ class SignalingService(Service):
         One datagram.  Never raises: what is wrong is answered, counted, logged.
         """
         try:
-            # RFC 3261 section 7.5: line breaks before a message mean nothing;
-            # nothing else behind them is a phone that keeps its NAT open.
-            data = data.lstrip(b"\r\n\0 ")
-            if not data:
-                return
+            # Before the letters are only pings, and what hides a message.
+            if data[:1] < b"A":
+                data = self._take_ping(data, source, side)
+                if not data:
+                    return
             message = parse(data)
             if isinstance(message, Response):
                 self._receive_response(message)
@@ -85,6 +90,17 @@ class SignalingService(Service):
             self._receive_request(message, source, side)
         except Exception as error:
             self._bemoan(error, source, side)
+
+    def _take_ping(self, data: bytes, source: Hop, side: Side) -> bytes:
+        """
+        Answer a keep-alive; what is left is a message.
+        """
+        if self.pings.take(data, source, side):
+            self.heard(source)
+            return b""
+        # RFC 3261 section 7.5: line breaks before a message mean nothing;
+        # nothing else behind them is a phone that keeps its NAT open.
+        return data.lstrip(b"\r\n\0 ")
 
     def _bemoan(self, error: Exception, source: Hop, side: Side) -> None:
         """
@@ -101,6 +117,7 @@ class SignalingService(Service):
             self._log.failure("Message from {source}", source=str(source))
 
     def _receive_request(self, request: Request, source: Hop, side: Side) -> None:
+        self.heard(source)
         try:
             self._transactions.receive_request(request, source, side)
         except MalformedMessage:
@@ -221,6 +238,7 @@ class SignalingService(Service):
         }
         for binding in changed:
             self._locations.put(binding)
+            self.heard(binding.source)
         for mask in removed:
             gone = self._locations.remove(mask)
             if gone is not None:

@@ -33,7 +33,23 @@ RESOLUTION = 0.1
 MAX_MESSAGE = 65_507
 
 
-class TransactionUser(Protocol):
+class ResponseUser(Protocol):
+    """
+    Who waits for the answer to a request of ours.
+    """
+
+    def response_arrived(self, transaction: ClientTransaction, response: Response) -> None:
+        """
+        A response that is no repetition.
+        """
+
+    def timed_out(self, transaction: ClientTransaction) -> None:
+        """
+        The next hop never answered.
+        """
+
+
+class TransactionUser(ResponseUser, Protocol):
     """
     The core above the transactions (RFC 3261 section 5).
     """
@@ -53,16 +69,6 @@ class TransactionUser(Protocol):
     def ack_arrived(self, request: Request, source: Hop, side: Side) -> None:
         """
         An ACK for a 2xx.
-        """
-
-    def response_arrived(self, transaction: ClientTransaction, response: Response) -> None:
-        """
-        A response that is no repetition.
-        """
-
-    def timed_out(self, transaction: ClientTransaction) -> None:
-        """
-        The next hop never answered.
         """
 
     def grew_silent(self, transaction: ClientTransaction) -> None:
@@ -196,7 +202,7 @@ class TransactionService(Service):
                 self._complete(transaction, response)
             elif transaction.cancelled and was_calling:
                 self._send_cancel(transaction)
-            self.user.response_arrived(transaction, response)
+            (transaction.asker or self.user).response_arrived(transaction, response)
             if response.status >= 200 and transaction.state is not State.ACCEPTED:
                 transaction.user = None
         elif transaction.ack and response.status >= 300:
@@ -218,10 +224,13 @@ class TransactionService(Service):
         side: Side,
         user: object,
         patience: float = 0.0,
+        asker: ResponseUser | None = None,
     ) -> ClientTransaction:
         """
         Send a request and watch over its answer.  Its topmost Via is ours.
 
+        :param user: what is kept with the transaction until it is over.
+        :param asker: who hears the answer; ``None`` is the core.
         :param patience: seconds of silence after which the user is told; 0 for never.
         :raises SIPError: 513 when it does not fit into a datagram.
         """
@@ -231,6 +240,7 @@ class TransactionService(Service):
         now = self._reactor.seconds()
         transaction = ClientTransaction(branch, request, hop, side, now)
         transaction.user = user
+        transaction.asker = asker
         self._clients[transaction.key] = transaction
         self._watch(transaction)
         if patience:
@@ -283,7 +293,7 @@ class TransactionService(Service):
         elif event is Event.TIMEOUT and isinstance(transaction, ClientTransaction):
             self._forget_client(transaction)
             if transaction.method != "CANCEL":
-                self.user.timed_out(transaction)
+                (transaction.asker or self.user).timed_out(transaction)
             transaction.user = None
         elif event is Event.ENDED:
             if isinstance(transaction, ClientTransaction):

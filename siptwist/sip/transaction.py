@@ -172,6 +172,7 @@ class ClientTransaction:
 
     __slots__ = (
         "ack",
+        "asker",
         "branch",
         "cancelled",
         "due",
@@ -203,6 +204,8 @@ class ClientTransaction:
         self.cancelled = False
         self.due = now + T1  # timers A and E
         self.user: Any = None
+        # Who hears the answer, when it is not the core.
+        self.asker: Any = None
 
     @property
     def key(self) -> Key:

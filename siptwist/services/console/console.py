@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
@@ -69,7 +69,8 @@ class CallRow(NamedTuple):
 
 class RegistrationRow(NamedTuple):
     """
-    One phone; ``remaining`` in seconds.
+    One phone; ``remaining`` in seconds.  ``silent`` is one that does not
+    answer our pings.
     """
 
     aor: str
@@ -77,6 +78,7 @@ class RegistrationRow(NamedTuple):
     source: str
     registrar: str
     remaining: int
+    silent: bool
     mask: str
     user_agent: str
 
@@ -85,6 +87,8 @@ class RegistrationRow(NamedTuple):
 class Console:
     """
     The names that the shell of the manhole offers.
+
+    :param is_silent: whether the phone with this mask answers no pings.
     """
 
     def __init__(
@@ -94,12 +98,14 @@ class Console:
         media: IMediaBackend,
         dialogs: Dialogs,
         locations: Locations,
+        is_silent: Callable[[str], bool] = lambda mask: False,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._media = media
         self._dialogs = dialogs
         self._locations = locations
+        self._is_silent = is_silent
 
     def names(self) -> dict[str, object]:
         """
@@ -137,6 +143,7 @@ class Console:
                 str(binding.source),
                 binding.registrar or "here",
                 int(binding.expires_at - now),
+                self._is_silent(binding.mask),
                 binding.mask,
                 binding.user_agent,
             )

@@ -208,6 +208,20 @@ class RegistrationsTests(ConsoleCase):
         self.assertEqual((row.remaining, row.mask), (40, "f00d"))
         self.assertEqual(row.user_agent, "Softphone 1.0")
 
+    def test_silent(self) -> None:
+        """
+        A phone that does not answer our pings is marked, others are not.
+        """
+        for mask in ("f00d", "beef"):
+            self.locations.put(replace(BINDING, mask=mask))
+        console = Console(
+            self.reactor, self.settings, self.media, self.dialogs, self.locations, "beef".__eq__
+        )
+        silent = {row.mask: row.silent for row in console.registrations()}
+        self.assertEqual(silent, {"f00d": False, "beef": True})
+        self.locations.remove("f00d")
+        self.assertRegex(repr(console.registrations()), r"silent.*\n.* yes .*beef")
+
     def test_ours(self) -> None:
         """
         A phone that registered with us has us as registrar.
