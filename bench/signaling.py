@@ -19,9 +19,9 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from siptwist import config
+from siptwist.composition import Parts, compose
 from siptwist.net.addresses import Chosen, Interface
 from siptwist.sip.hop import Hop, Side
-from siptwist.composition import Parts, compose
 from siptwist.tap import calm_collector
 
 PHONE, WORLD = Hop("10.0.0.10", 5060), Hop("203.0.113.20", 5060)

@@ -189,6 +189,7 @@ def _core(
         Access(settings.hosts_deny_sip, settings.hosts_allow_sip, settings.hosts_allow_reg),
         _outbound_proxies(settings),
         authentication.refusal if authentication else None,
+        Loops(key),
     )
 
 

@@ -4,9 +4,12 @@ What the proxy answers by itself, and what it never answers.
 
 from __future__ import annotations
 
+from typing import Any
+
 from siptwist.sip.headers import make_header
-from siptwist.sip.message import Response, parse
+from siptwist.sip.message import Request, Response, parse
 from siptwist.sip.timers import LIFETIME
+from tests.proxy.asking import ticket
 from tests.services.walking import WalkingCase, sdp
 
 CAROL = "sip:carol@provider.example"
@@ -131,6 +134,69 @@ class TimeoutTests(WalkingCase):
         self.provider.reply(self.provider.last("MESSAGE"), 408)
         self.assertEqual(self.phone.datagrams, [])
         self.assert_clean(self.phone.call_id)
+
+
+class LoopTests(WalkingCase):
+    """
+    Requests that come back (RFC 3261 section 16.3 step 4, RFC 5393).
+    """
+
+    def come_back(self, came: Request, uri: str = "", **more: Any) -> int:
+        """
+        The provider sends what it got on to us; what it hears, 0 for nothing.
+        """
+        self.provider.send(
+            "INVITE",
+            uri or came.uri,
+            to=came.headers.get("to") or "",
+            call_id=came.headers.get("call-id") or "",
+            vias=came.headers.lines("via"),
+            **more,
+        )
+        found = self.provider.statuses("INVITE")
+        return found[-1] if found else 0
+
+    def test_loop(self) -> None:
+        """
+        A call for a phone of ours that comes back as we sent it on is answered 482.
+        """
+        self.registered(self.phone)
+        self.assertEqual(self.come_back(self.to_the_phone()), 482)
+
+    def test_spiral(self) -> None:
+        """
+        It comes back for another phone: no loop, that phone rings.
+        """
+        self.registered(self.phone)
+        uri = self.registered(self.other)
+        self.assertEqual(self.come_back(self.to_the_phone(), uri), 0)
+        self.assertEqual(len(self.other.requests("INVITE")), 1)
+
+    def to_the_phone(self) -> Request:
+        """
+        An INVITE from the world as the phone got it, with the URI that we were asked.
+        """
+        asked = self.provider.invite("sip:alice@203.0.113.1", to=f"<{self.phone.aor}>")
+        return self.phone.last("INVITE")._replace(uri=asked.uri)
+
+    def test_through_the_provider(self) -> None:
+        """
+        A call from phone to phone through the provider passes us twice, although its
+        Request-URI, an AOR, may stay the same.
+        """
+        self.registered(self.other)
+        self.phone.invite(self.other.aor, media=0)
+        self.assertEqual(self.come_back(self.provider.last("INVITE")), 0)
+        self.assertEqual(len(self.other.requests("INVITE")), 1)
+
+    def test_secret(self) -> None:
+        """
+        Nobody can tell beforehand how we mark a request.
+        """
+        other = self.make_proxy()
+        self.addCleanup(other.stop)
+        marks = {proxy.core.loops.mark(ticket()) for proxy in (self.proxy, other)}
+        self.assertEqual(len(marks), 2)
 
 
 class CarriedTests(WalkingCase):
