@@ -54,19 +54,20 @@ class Transfers:
             if key not in headers:
                 continue
             fields = headers.fields(key)
-            found = [self._told(field[1], aor, hop, identity, now) for field in fields]
+            found = [self._told(_read(field[1], key), aor, hop, identity, now) for field in fields]
             if any(found):
                 changes[key] = tuple(
                     make_header(name, text) if text else field
                     for text, field in zip(found, fields, strict=True)
                 )
 
-    def _told(self, text: str, aor: str, hop: Hop, identity: Identity, now: float) -> str | None:
+    def _told(
+        self, named: NameAddr | None, aor: str, hop: Hop, identity: Identity, now: float
+    ) -> str | None:
         """
         A value as the outside can use it; ``None`` when it can already, and
         when nothing can be made of it.
         """
-        named = _read(text)
         if named is None:
             return None
         uri = named.uri
@@ -125,7 +126,7 @@ def incoming(changes: dict[str, tuple[Header, ...]], headers: Headers, identity:
     it leads to the phone that is meant, also when that has moved meanwhile.
     """
     fields = headers.fields("refer-to")
-    named = _read(fields[0][1]) if len(fields) == 1 else None
+    named = _read(fields[0][1], "refer-to") if len(fields) == 1 else None
     if named is None:
         return
     uri = named.uri
@@ -136,13 +137,17 @@ def incoming(changes: dict[str, tuple[Header, ...]], headers: Headers, identity:
         changes["refer-to"] = (make_header("Refer-To", text),)
 
 
-def _read(text: str) -> NameAddr | None:
+def _read(text: str, key: str) -> NameAddr | None:
     """
     Whom a value names, if by a SIP URI.  One that cannot be read is left for
     the phones to judge.
     """
+    if key == "refer-to" and "<" not in text:
+        # baresip forgets the brackets that RFC 3261 section 20 asks for; whatever
+        # follows belongs to the URI, for Refer-To has no parameters of its own.
+        text = f"<{text}>"
     try:
-        named = NameAddr.parse(text, "Refer-To")
+        named = NameAddr.parse(text, key)
     except MalformedHeader:
         return None
     return named if named.is_sip and len(named.uri_text) <= CONTACT_LENGTH else None

@@ -79,6 +79,13 @@ class OutgoingTests(TransferCase):
             f'"Bob, B" <{MASKED};method=INVITE{rest}>;x=1',
         )
 
+    def test_without_brackets(self) -> None:
+        """
+        A Refer-To without the brackets that its parameters ask for is read as meant.
+        """
+        self.bind_bob()
+        self.assertEqual(self.told(f"{BOB};transport=udp?Replaces=x"), f"<{MASKED}?Replaces=x>")
+
     def test_equal_contact(self) -> None:
         """
         A Contact that is spelled otherwise, or misses a parameter, is still that phone.
@@ -196,6 +203,7 @@ class IncomingTests(SynchronousTestCase):
             self.told(f'"B" <{MASKED}?Replaces=a%40b%3Bto-tag%3D1>'),
             f'"B" <sip:bob@10.0.0.1;line={MASK}?Replaces=a%40b%3Bto-tag%3D1>',
         )
+        self.assertEqual(self.told(MASKED), f"<sip:bob@10.0.0.1;line={MASK}>")
         self.assertEqual(
             self.told("<sip:bob@pbx;line=1234>", ONE_SOCKET), "<sip:bob@192.168.1.5;line=1234>"
         )
