@@ -4,6 +4,7 @@ Tests for siptwist.services.keepalive: pings of phones, and ours.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from siptwist.services.keepalive import PATIENCE, KeepaliveService
@@ -344,20 +345,34 @@ class KeepaliveTests(KeepaliveCase):
 
     def test_spread(self) -> None:
         """
-        Many phones are asked one after the other, each once in an interval.
+        Many phones are asked one after the other, each once in an interval, and
+        a renewed registration changes nobody's turn.
         """
         phones = [Agent(self.proxy, f"10.0.0.{host}", f"u{host}") for host in range(20, 80)]
         for phone in phones:
             phone.answered = 0
             self.registered(phone)
-        self.proxy.wait(INTERVAL)  # whose round began before they came
-        counts = []
-        for _ in range(INTERVAL):
-            before = sum(len(self.pings(phone)) for phone in phones)
-            self.proxy.wait(1)
-            counts.append(sum(len(self.pings(phone)) for phone in phones) - before)
-        self.assertLessEqual(max(counts), 3)
-        self.assertEqual({len(self.pings(phone)) for phone in phones[1:]}, {1})
+        asked: dict[Agent, list[int]] = {phone: [] for phone in phones}
+        for second in range(3 * INTERVAL):
+            self.wait_answering(*phones, seconds=1)
+            for phone in phones:
+                asked[phone] += [second] * (phone.answered - len(asked[phone]))
+            for phone in phones[second % 7 :: 7]:
+                self.proxy.locations.put(self.binding(phone))
+        seconds = [second for times in asked.values() for second in times]
+        self.assertLessEqual(max(map(seconds.count, seconds)), 4)
+        for first, second, third in asked.values():
+            for gap in (second - first, third - second):
+                self.assertAlmostEqual(gap, INTERVAL, delta=2)
+
+    def test_behind_another_proxy(self) -> None:
+        """
+        A phone with a Path is left to the proxy before it.
+        """
+        self.registered(self.phone)
+        self.proxy.locations.put(replace(self.binding(self.phone), path=("<sip:10.0.0.9;lr>",)))
+        self.proxy.wait(2 * INTERVAL)
+        self.assertEqual(self.phone.requests("OPTIONS"), [])
 
     def test_failure_is_survived(self) -> None:
         """
