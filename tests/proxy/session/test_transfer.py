@@ -149,7 +149,6 @@ class OutgoingTests(TransferCase):
             "",
             "<>",
             "<sip:>",
-            f"{BOB}?Replaces=x",
             f"<{BOB}",
             "<sip:bob@10.0.0.8:99999>",
         ):
