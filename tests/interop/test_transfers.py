@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 
 from tests.interop.case import ALICE, CAROL, InteropCase
+from tests.interop.load import CALLEE, CALLER
 from tests.interop.phone import Phone
 from tests.interop.waiting import wait_until
 
@@ -88,3 +89,25 @@ class BlindTransferTests(InteropCase):
         self.transfer(bob, alice, carol, found[1])
         (refer,) = alice.received("REFER")
         self.assertRegex(refer, r"(?m)^Refer-To: <?sip:carol@10\.0\.0\.\d+;line=")
+
+
+class AttendedTransferTests(InteropCase):
+    """
+    One of three joins the other two (RFC 5589 section 7, RFC 3891).
+    """
+
+    def test_peer_is_joined_with_a_phone(self) -> None:
+        """
+        A phone behind the proxy joins its peer outside with another phone behind it,
+        which is not registered anywhere: the peer calls that one, and Replaces
+        arrives to the letter.
+        """
+        proxy = self.start_proxy()
+        held = "10.0.0.16"
+        replaced = self.run_sipp(held, "replaced")
+        referred = self.run_sipp(CALLEE, "referred")
+        target = ("-s", "referred", "-key", "target", f"held@{held}:5060")
+        refer = self.run_sipp(CALLER, "refer", *target, remote=CALLEE)
+        for program in (refer, referred, replaced):
+            self.assertEqual(program.wait(10), 0, program.name)
+        proxy.wait_ports_free()
