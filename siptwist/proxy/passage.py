@@ -21,7 +21,7 @@ from siptwist.proxy.masquerade import (
 )
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.registration.passthrough import Attempt, Completion, complete, mask_request
-from siptwist.proxy.session.transfer import REFERRING, incoming
+from siptwist.proxy.session.transfer import incoming
 from siptwist.proxy.ticket import Ticket
 from siptwist.proxy.validation import one_hop_less
 from siptwist.sip.headers import Header, make_header
@@ -160,7 +160,8 @@ class Passages:
         phone = Phone(ticket.from_.aor, ticket.source, ticket.side)
         headers = ticket.request.headers
         self._masquerade.outgoing(changes, headers, phone, identity, ticket.now)
-        if ticket.method in REFERRING:
+        method = ticket.method
+        if method == "REFER" or (method == "INVITE" and "referred-by" in headers):
             self._masquerade.transfers.outgoing(
                 changes, headers, phone.aor, phone.hop, identity, ticket.now
             )

@@ -22,8 +22,6 @@ from siptwist.sip.headers import Header, Headers, make_header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.uri import SIPURI, canonical_user
 
-# Requests with which somebody is referred: REFER, and the INVITE that follows it.
-REFERRING = frozenset({"REFER", "INVITE"})
 _NAMES = (("refer-to", "Refer-To"), ("referred-by", "Referred-By"))
 
 
