@@ -1,5 +1,5 @@
 """
-Tests for siptwist.sip.stun, with the test vectors of RFC 5769.
+Tests for siptwist.net.stun, with the test vectors of RFC 5769.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ import struct
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.sip import stun
+from siptwist.net import stun
+from siptwist.net.stun import MalformedSTUN, Message, answer, is_stun, xor_address
 from siptwist.sip.hop import Hop
-from siptwist.sip.stun import MalformedSTUN, Message, answer, is_stun, xor_address
 from tests.sip.mutations import Mutator
 
 TRANSACTION = bytes.fromhex("b7e7a701bc34d686fa87dfae")
