@@ -52,6 +52,7 @@ class User:
         self.acks: list[Request] = []
         self.responses: list[int] = []
         self.silent: list[ClientTransaction] = []
+        self.slow: list[ClientTransaction] = []
 
     def request_arrived(self, transaction: ServerTransaction, request: Request) -> None:
         self.requests.append(transaction)
@@ -69,6 +70,9 @@ class User:
 
     def timed_out(self, transaction: ClientTransaction) -> None:
         self.silent.append(transaction)
+
+    def grew_silent(self, transaction: ClientTransaction) -> None:
+        self.slow.append(transaction)
 
 
 def request(method: str = "INVITE", branch: str = "z9hG4bKone", host: str = "10.0.0.10") -> Request:
@@ -424,6 +428,88 @@ class ClientTests(TransactionCase):
         self.wait(33)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
         self.assertEqual(len(self.service), 0)
+
+
+class PatienceTests(TransactionCase):
+    """
+    A next hop that has said nothing for a while.
+    """
+
+    def begin(self, patience: float) -> ClientTransaction:
+        return self.service.send(
+            request(branch="z9hG4bKours"),
+            "z9hG4bKours",
+            SERVER,
+            Side.OUTSIDE,
+            "somebody",
+            patience=patience,
+        )
+
+    def test_silence(self) -> None:
+        """
+        The user is told once, when the time is over; repetitions go on.
+        """
+        transaction = self.begin(2.0)
+        self.wait(1.9)
+        self.assertEqual(self.user.slow, [])
+        self.wait(10)
+        self.assertEqual(self.user.slow, [transaction])
+        self.assertEqual(len(self.outbox.sent), 5)
+
+    def test_sign_of_life(self) -> None:
+        """
+        Who has said 100 is not silent.
+        """
+        self.begin(2.0)
+        self.service.receive_response(make_response(request(branch="z9hG4bKours"), 100))
+        self.wait(10)
+        self.assertEqual(self.user.slow, [])
+
+    def test_not_asked_for(self) -> None:
+        """
+        Without patience, only timer B counts.
+        """
+        self.begin(0.0)
+        self.wait(33)
+        self.assertEqual((self.user.slow, len(self.user.silent)), ([], 1))
+
+
+class UnansweredTests(TransactionCase):
+    """
+    What is never answered, or cannot be sent.
+    """
+
+    def test_abandoned(self) -> None:
+        """
+        A request that is not answered at all is absorbed until its client gives up.
+        """
+        self.arrive(request("MESSAGE"))
+        self.service.abandon(self.user.requests[0])
+        self.wait(31)
+        self.arrive(request("MESSAGE"))
+        self.assertEqual((len(self.user.requests), self.outbox.sent), (1, []))
+        self.wait(2)
+        self.assertEqual(len(self.service), 0)
+
+    def test_answered_before(self) -> None:
+        """
+        What has been answered stays answered.
+        """
+        self.arrive(request("MESSAGE"))
+        self.respond(200)
+        self.service.abandon(self.user.requests[0])
+        self.arrive(request("MESSAGE"))
+        self.assertEqual(self.outbox.lines, ["200", "200"])
+
+    def test_too_large(self) -> None:
+        """
+        A request that no datagram can hold is refused with 513, nothing is kept.
+        """
+        large = request()._replace(body=b"x" * 65_500)
+        error = self.assertRaises(
+            SIPError, self.service.send, large, "z9hG4bKo", SERVER, Side.OUTSIDE, None
+        )
+        self.assertEqual((error.status, len(self.service)), (513, 0))
 
 
 class LifetimeTests(TransactionCase):
