@@ -13,8 +13,9 @@ TOKEN_CHARS = r"A-Za-z0-9\-.!%*_+`'~"
 TOKEN = rf"[{TOKEN_CHARS}]+"
 
 # quoted-string = DQUOTE *(qdtext / quoted-pair) DQUOTE
-# Possessive: an unbalanced quote fails in one pass.
-QUOTED = r'"(?:[^"\\]|\\.)*+"'
+# An unbalanced quote fails in one pass.  Only sets of characters are repeated
+# possessively: Python before 3.11.5 does that to groups wrongly.
+QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
 
 # host = hostname / IPv4address / IPv6reference.  The inside of the brackets
 # is not judged here: RFC 5118 section 4.5 asks to tolerate three colons.
@@ -25,12 +26,12 @@ HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9\-._]*))"
 REMEMBERED = 200
 
 _TOKEN = re.compile(TOKEN)
-_VALUE = rf"(?:{QUOTED}|[^\x00-\x20\x7f;,\"]+)"
+_VALUE = rf"(?:{QUOTED}|[^\x00-\x20\x7f;,\"]++)"
 _PARAM = re.compile(rf";[ \t]*({TOKEN})(?:[ \t]*=[ \t]*({_VALUE}))?", re.DOTALL)
-_PARAMS = re.compile(rf"(?:[ \t]*;[ \t]*{TOKEN}(?:[ \t]*=[ \t]*{_VALUE})?+)*+[ \t]*", re.DOTALL)
+_PARAMS = re.compile(rf"(?:[ \t]*+;[ \t]*+{TOKEN}+(?:[ \t]*+=[ \t]*+{_VALUE})?)*[ \t]*+", re.DOTALL)
 _PLAIN = re.compile(r"[^\"<>]*")
-_BALANCED = re.compile(rf"(?:[^\"<>]|{QUOTED}|<(?:[^\"<>]|{QUOTED})*+>)*+", re.DOTALL)
-_PIECE = re.compile(rf"(?:[^\"<>,]|{QUOTED}|<(?:[^\"<>]|{QUOTED})*+>)++", re.DOTALL)
+_BALANCED = re.compile(rf"(?:[^\"<>]++|{QUOTED}|<(?:[^\"<>]++|{QUOTED})*>)*", re.DOTALL)
+_PIECE = re.compile(rf"(?:[^\"<>,]++|{QUOTED}|<(?:[^\"<>]++|{QUOTED})*>)+", re.DOTALL)
 
 
 def is_token(text: str) -> bool:
