@@ -35,13 +35,13 @@ from siptwist.services.addressing import AddressService
 from siptwist.services.announcing import AnnouncingService, ProxyService
 from siptwist.services.authentication import AuthenticationService
 from siptwist.services.console.console import Console, make_manhole
-from siptwist.services.forwarding import Forwarding
 from siptwist.services.keepalive import KeepaliveService
 from siptwist.services.listening import ListeningService
-from siptwist.services.mediation import Mediation
-from siptwist.services.refreshing import RefreshingService
 from siptwist.services.registrations import RegistrationService
 from siptwist.services.relaying import RelayingService
+from siptwist.services.serving.forwarding import Forwarding
+from siptwist.services.serving.mediation import Mediation
+from siptwist.services.serving.refreshing import RefreshingService
 from siptwist.services.signaling import SignalingService
 from siptwist.services.transactions import TransactionService
 from siptwist.sip.hop import Hop, Side
@@ -269,7 +269,7 @@ def compose(
     registrations.retire = core.retire
     transactions = TransactionService(reactor, listening)
     mediation, refreshing = _mediation(core, negotiation, relaying, reactor)
-    resolver = Resolver(reactor, Lookups(reactor, system_resolver(reactor)), chance)
+    resolver = Resolver(reactor, Lookups(reactor, system_resolver(reactor)), chance, ask_naptr=True)
     forwarding = Forwarding(
         reactor,
         core,

@@ -63,7 +63,7 @@ _DEBUG_BITS = (
     (0x4, "siptwist.services.transactions"),
     (0x4, "siptwist.services.signaling"),
     (0x8, "siptwist.services.registrations"),
-    (0x20, "siptwist.services.forwarding"),
+    (0x20, "siptwist.services.serving.forwarding"),
     (0x40, "siptwist.net.resolver"),
     (0x40, "siptwist.net.lookups"),
     (0x80, "siptwist.net"),

@@ -129,7 +129,7 @@ class DebugLevelTests(LevelTests):
     NAMES = (
         "services.signaling",
         "services.registrations",
-        "services.forwarding",
+        "services.serving.forwarding",
         "net.resolver",
         "net.udp",
         "services.relaying",
@@ -149,7 +149,7 @@ class DebugLevelTests(LevelTests):
             (0, []),
             (0x4, ["services.signaling"]),
             (0x8, ["services.registrations"]),
-            (0x20, ["services.forwarding"]),
+            (0x20, ["services.serving.forwarding"]),
             (0x40, ["net.resolver"]),
             (0x80, ["net.resolver", "net.udp"]),
             (0x200, ["services.relaying"]),

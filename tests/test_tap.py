@@ -24,9 +24,9 @@ from siptwist.services.announcing import AnnouncingService
 from siptwist.services.authentication import AuthenticationService
 from siptwist.services.keepalive import KeepaliveService
 from siptwist.services.listening import ListeningService
-from siptwist.services.refreshing import RefreshingService
 from siptwist.services.registrations import RegistrationService, StoreClosed
 from siptwist.services.relaying import RelayingService
+from siptwist.services.serving.refreshing import RefreshingService
 from siptwist.services.signaling import SignalingService
 from siptwist.services.transactions import TransactionService
 from tests.net.fakes_udp import MemoryUDPReactor

@@ -17,7 +17,7 @@ from siptwist.proxy.core import Core
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.masquerade import own_via
 from siptwist.proxy.registration.location import Binding, Locations
-from siptwist.services.context import new_tag
+from siptwist.services.serving.context import new_tag
 from siptwist.services.transactions import TransactionService
 from siptwist.sip.fields import MAGIC_COOKIE
 from siptwist.sip.headers import Headers, make_header

@@ -23,9 +23,9 @@ from siptwist.proxy.ticket import Ticket
 from siptwist.proxy.validation import timestamp_of
 from siptwist.proxy.vias import arrived_vias
 from siptwist.services.complaints import Complaints
-from siptwist.services.context import SERVER, Context, new_tag
-from siptwist.services.forwarding import Forwarding
 from siptwist.services.keepalive import Pings
+from siptwist.services.serving.context import SERVER, Context, new_tag
+from siptwist.services.serving.forwarding import Forwarding
 from siptwist.services.transactions import TransactionService
 from siptwist.sip.headers import Header
 from siptwist.sip.hop import Hop, Side

@@ -245,7 +245,7 @@ class CarriedTests(WalkingCase):
         An IPv6 reference is a next hop, brackets and port included.
         """
         self.phone.invite("sip:carol@[2001:db8::9]:5062")
-        self.assertIn(("2001:db8::9", 5062, "UDP"), self.proxy.resolver.asked)
+        self.assertIn(("2001:db8::9", 5062, None), self.proxy.resolver.asked)
         sent = [data for data, to in self.provider.socket.sent if to == ("2001:db8::9", 5062)]
         request = parse(sent[0])
         self.assertTrue(bytes(request).startswith(b"INVITE sip:carol@[2001:db8::9]:5062 "))

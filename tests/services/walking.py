@@ -17,7 +17,7 @@ from siptwist import config
 from siptwist.composition import compose
 from siptwist.net.addresses import Chosen, Interface
 from siptwist.proxy.registration.location import Binding
-from siptwist.services.context import Context
+from siptwist.services.serving.context import Context
 from siptwist.sip.fields import NameAddr
 from siptwist.sip.headers import Headers, make_header
 from siptwist.sip.hop import Hop, Side

@@ -1,5 +1,5 @@
 """
-Tests for siptwist.services.refreshing: session timers through the whole proxy.
+Tests for siptwist.services.serving.refreshing: session timers through the whole proxy.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from siptwist.media.stream import CallKey
 from siptwist.proxy.session.dialogs import Dialogs
 from siptwist.proxy.session.refresh import Refreshes
-from siptwist.services.refreshing import RefreshingService
+from siptwist.services.serving.refreshing import RefreshingService
 from siptwist.sip.hop import Side
 from tests.services.walking import Leg, WalkingCase, sdp
 

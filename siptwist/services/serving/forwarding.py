@@ -25,8 +25,8 @@ from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.registration.passthrough import would_overflow
 from siptwist.proxy.routing import host_and_port
 from siptwist.proxy.session.negotiation import Negotiation
-from siptwist.services.context import SERVER, Context, Upward, new_branch, new_tag, when
-from siptwist.services.mediation import Mediation
+from siptwist.services.serving.context import SERVER, Context, Upward, new_branch, new_tag, when
+from siptwist.services.serving.mediation import Mediation
 from siptwist.services.transactions import TransactionService
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Response, make_response
@@ -145,8 +145,8 @@ class Forwarding:
         if target.hop is not None:
             self._approach(context, branch, target, [target.hop])
             return
-        host, port, _ = host_and_port(target.next_hop)
-        found = self._resolver.resolve(host, port, "UDP")
+        host, port, transport = host_and_port(target.next_hop)
+        found = self._resolver.resolve(host, port, "UDP" if transport else None)
         if not isinstance(found, Deferred):
             self._approach(context, branch, target, found)
             return

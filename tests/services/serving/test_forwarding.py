@@ -1,5 +1,5 @@
 """
-Tests for siptwist.services.forwarding: several targets, dead servers, callers
+Tests for siptwist.services.serving.forwarding: several targets, dead servers, callers
 who give up, and the media of it all.
 """
 

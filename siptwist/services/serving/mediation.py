@@ -21,7 +21,7 @@ from siptwist.proxy.passage import Passage
 from siptwist.proxy.session.anchoring import Description, anchor_request, anchor_response
 from siptwist.proxy.session.negotiation import Consequence, Negotiation, Outcome
 from siptwist.proxy.session.refresh import REFRESHING, Refreshes
-from siptwist.services.context import Context, when
+from siptwist.services.serving.context import Context, when
 from siptwist.sip.hop import Side
 from siptwist.sip.message import Response
 

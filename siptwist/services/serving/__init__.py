@@ -1,0 +1,3 @@
+"""
+A request being served: sent on, with its media, and answered.
+"""
