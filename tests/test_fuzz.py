@@ -240,7 +240,7 @@ class ProxyTests(SynchronousTestCase):
     def walk(self, seed: int, *ours: str) -> None:
         proxy = Proxy()
         self.addCleanup(proxy.stop)
-        proxy.forwarding._resolver = EveryName(*ours)
+        proxy.forwarding.resolver = EveryName(*ours)
         requests, answers = Mutator(seed, corpus()), Mutator(seed + 1, ANSWERS)
         inside, outside = proxy.socket(Side.INSIDE), proxy.socket(Side.OUTSIDE)
         for number in range(WALKED):

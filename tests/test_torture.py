@@ -62,7 +62,7 @@ class TortureCase(SynchronousTestCase):
     def start(self, *ours: str, text: str = "") -> tuple[Proxy, Agent]:
         proxy = Proxy(text=self.text + text)
         self.addCleanup(proxy.stop)
-        proxy.forwarding._resolver = EveryName(*ours)
+        proxy.forwarding.resolver = EveryName(*ours)
         return proxy, Agent(proxy, "10.0.0.10")
 
     def setUp(self) -> None:

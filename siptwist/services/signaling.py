@@ -181,10 +181,10 @@ class SignalingService(Service):
         self.forwarding.response_arrived(transaction, response)
 
     def timed_out(self, transaction: ClientTransaction) -> None:
-        self.forwarding.timed_out(transaction)
+        self.forwarding.failover.timed_out(transaction)
 
     def grew_silent(self, transaction: ClientTransaction) -> None:
-        self.forwarding.grew_silent(transaction)
+        self.forwarding.failover.grew_silent(transaction)
 
     # Decisions
 

@@ -5,7 +5,7 @@ transaction (RFC 3263 section 4.3).
 
 from __future__ import annotations
 
-from siptwist.services.serving.forwarding import PATIENCE
+from siptwist.services.serving.failover import PATIENCE
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request
 from tests.services.walking import Agent, Leg, WalkingCase, sdp

@@ -82,7 +82,7 @@ class Proxy:
         self.locations = self.signaling._locations
         self.dialogs = self.parts.negotiation.dialogs
         self.signaling._store = self.store
-        self.forwarding._resolver = self.resolver
+        self.forwarding.resolver = self.resolver
         self.media = media
         if media is not None:
             self.forwarding._mediation._media = media

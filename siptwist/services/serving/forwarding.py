@@ -26,6 +26,7 @@ from siptwist.proxy.registration.passthrough import would_overflow
 from siptwist.proxy.routing import host_and_port
 from siptwist.proxy.session.negotiation import Negotiation
 from siptwist.services.serving.context import SERVER, Context, Upward, new_branch, new_tag, when
+from siptwist.services.serving.failover import PATIENCE, Failover
 from siptwist.services.serving.mediation import Mediation
 from siptwist.services.transactions import TransactionService
 from siptwist.sip.hop import Hop, Side
@@ -34,9 +35,6 @@ from siptwist.sip.transaction import ClientTransaction
 
 # How many names that resolve to us are learned.
 NAMES_LIMIT = 64
-# Seconds without a word after which the next server of a domain is asked as well:
-# by then a request has been repeated twice (timers A and E).
-PATIENCE = 2.0
 
 
 class Forwarding:
@@ -69,7 +67,8 @@ class Forwarding:
         self._transactions = transactions
         self.sender = sender
         self._mediation = mediation
-        self._resolver = resolver
+        self.resolver = resolver
+        self.failover = Failover(self)
 
     # To the targets
 
@@ -112,9 +111,9 @@ class Forwarding:
         extra = (("Retry-After", str(retry)),) if retry else ()
         # Only who is short of something itself says 503: it keeps callers away.
         status = 500 if error.status == 503 and not retry else error.status
-        self._own_answer(context, branch, status, error.reason, extra)
+        self.own_answer(context, branch, status, error.reason, extra)
 
-    def _own_answer(
+    def own_answer(
         self,
         context: Context,
         branch: str,
@@ -146,7 +145,7 @@ class Forwarding:
             self._approach(context, branch, target, [target.hop])
             return
         host, port, transport = host_and_port(target.next_hop)
-        found = self._resolver.resolve(host, port, "UDP" if transport else None)
+        found = self.resolver.resolve(host, port, "UDP" if transport else None)
         if not isinstance(found, Deferred):
             self._approach(context, branch, target, found)
             return
@@ -176,7 +175,7 @@ class Forwarding:
         The server that took an account's registration first, unless it is dead.
         """
         server = self._peers.server_of(aor)
-        if server is None or server not in hops or self._resolver.is_dead(server):
+        if server is None or server not in hops or self.resolver.is_dead(server):
             return hops
         return [server, *[hop for hop in hops if hop != server]]
 
@@ -211,7 +210,7 @@ class Forwarding:
         self, context: Context, branch: str, target: Target, hops: list[Hop], side: Side
     ) -> None:
         if context.fork.is_cancelled or context.fork.is_answered:
-            self._own_answer(context, branch, 487)
+            self.own_answer(context, branch, 487)
             return
         request, passage = self._passages.prepare(
             context.forward,
@@ -235,6 +234,12 @@ class Forwarding:
         patience = PATIENCE if rest else 0.0
         self._transactions.send(request, branch, hops[0], side, (context, rest), patience=patience)
 
+    def go_on(self, context: Context, branch: str, passage: Passage, hops: list[Hop]) -> None:
+        """
+        Send what ``passage`` carried to another server of the same domain.
+        """
+        self._guard(context, branch, self._transmit, passage.target, hops, passage.side)
+
     def cancel(self, context: Context) -> None:
         """
         The caller gave up (RFC 3261 section 16.10).
@@ -251,56 +256,14 @@ class Forwarding:
         if transaction.user is None:
             return
         context, rest = transaction.user
-        if response.status == 503 and rest and self._try_other(transaction, context, rest):
+        if response.status == 503 and self.failover.try_other(transaction, context, rest):
             return
-        self._resolver.mark_alive(transaction.hop)
+        self.resolver.mark_alive(transaction.hop)
         passage = context.passages.get(transaction.branch)
         if passage is not None and passage.attempt is not None and response.status >= 200:
             self._complete(context, transaction, passage, response)
             return
         self._receive(context, transaction.branch, as_upstream(response))
-
-    def grew_silent(self, transaction: ClientTransaction) -> None:
-        """
-        A server says nothing: ask the next one of its domain as well, and listen to
-        whoever answers (RFC 3263 section 4.3 lets us wait for timer B; nobody does).
-        """
-        context, rest = transaction.user
-        if not rest or self._is_over(context, transaction):
-            return
-        self._resolver.mark_dead(transaction.hop)
-        passage = context.passages[transaction.branch]
-        branch = new_branch(context.mark)
-        context.fork.leave(transaction.branch, branch)
-        transaction.user = (context, [])
-        self._guard(context, branch, self._transmit, passage.target, rest, passage.side)
-
-    def _is_over(self, context: Context, transaction: ClientTransaction) -> bool:
-        return context.fork.is_cancelled or context.fork.is_answered or transaction.cancelled
-
-    def timed_out(self, transaction: ClientTransaction) -> None:
-        """
-        A target never answered: the next server of its domain, or 408.
-        """
-        if transaction.user is None:
-            return
-        context, rest = transaction.user
-        if not (rest and self._try_other(transaction, context, rest)):
-            self._resolver.mark_dead(transaction.hop)
-            self._own_answer(context, transaction.branch, 408)
-
-    def _try_other(self, transaction: ClientTransaction, context: Context, rest: list[Hop]) -> bool:
-        """
-        Go on with the next server of the same domain (RFC 3263 section 4.3).
-        """
-        if self._is_over(context, transaction):
-            return False
-        self._resolver.mark_dead(transaction.hop)
-        passage = context.passages.pop(transaction.branch)
-        branch = new_branch(context.mark)
-        context.fork.replace(transaction.branch, branch)
-        self._guard(context, branch, self._transmit, passage.target, rest, passage.side)
-        return True
 
     def _complete(
         self,
