@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from siptwist.proxy.identity import Network
@@ -66,10 +66,10 @@ class Access:
     deny_sip: tuple[Network, ...] = ()
     allow_sip: tuple[Network, ...] = ()
     allow_register: tuple[Network, ...] = ()
+    is_open: bool = field(init=False)
 
-    @property
-    def is_open(self) -> bool:
-        return not (self.deny_sip or self.allow_sip)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_open", not (self.deny_sip or self.allow_sip))
 
     def may_send(self, host: str) -> bool:
         """

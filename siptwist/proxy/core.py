@@ -22,6 +22,7 @@ from siptwist.proxy.validation import METHODS, options_reply, validate
 from siptwist.sip.fields import NameAddr, parse_q
 from siptwist.sip.grammar import parse_parameters
 from siptwist.sip.hop import Hop, Side
+from siptwist.sip.message import Request
 from siptwist.sip.uri import SIPURI
 
 # How a phone proves who it is: the refusal of a REGISTER, or None.
@@ -87,19 +88,20 @@ class Core:
         return decision
 
     def _decide(self, ticket: Ticket) -> Decision:
-        if not self._access.may_send(ticket.source.host):
+        if not (self._access.is_open or self._access.may_send(ticket.source.host)):
             return Drop("hosts_deny_sip or hosts_allow_sip")
         refusal = validate(ticket)
         if refusal is not None:
             return refusal
         if self.loops.has_looped(ticket):
             return Reply(482, why="it was here before")
-        ticket = take_own_routes(ticket, self.identity)
-        is_phone = self.direction.is_phone(ticket.source, ticket.side, self.identity, ticket.method)
-        is_own = ticket.uri is not None and self.identity.is_own(ticket.uri)
+        identity = self._identity
+        ticket = take_own_routes(ticket, identity)
+        is_phone = self.direction.is_phone(ticket.source, ticket.side, identity, ticket.method)
+        is_own = ticket.uri is not None and identity.is_own(ticket.uri)
         if ticket.method == "REGISTER":
             return self._register(ticket, is_phone, is_own)
-        if is_phone and "route" in ticket.request.headers:
+        if is_phone and "route" in ticket.request.headers.first:
             return self._outward(ticket)
         if is_own and ticket.uri is not None and not ticket.uri.user:
             return self._for_us(ticket)
@@ -240,14 +242,11 @@ def _without_routes(ticket: Ticket) -> Ticket:
     """
     Routes beyond us in a request for a phone: nobody may use us to get there.
     """
-    if "route" not in ticket.request.headers:
-        return ticket
-    editor = ticket.request.headers.edit()
-    editor.remove("route")
     request = ticket.request
-    return ticket.with_request(
-        type(request)(request.method, request.uri, editor.finish(), request.body)
-    )
+    if "route" not in request.headers.first:
+        return ticket
+    headers = request.headers.without("route")
+    return ticket.with_request(Request(request.method, request.uri, headers, request.body))
 
 
 def _host_of(ticket: Ticket) -> str:

@@ -5,18 +5,13 @@ A request that comes back unchanged goes round in circles (RFC 3261 sections
 
 from __future__ import annotations
 
-import hashlib
-
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Side
 
-# Bytes of a mark: enough that no two requests of a call have the same one.
-_LENGTH = 6
+# Bits of a mark: enough that no two requests of a call have the same one.
+_MASK = 2**48 - 1
 # What else of a request may send it another way (RFC 5393 section 4.2.1).
 _MORE = ("route", "proxy-require", "proxy-authorization")
-# The same from a phone and from the world are two questions: a provider may send
-# a call for another of our phones back with its Request-URI as it was.
-_FROM = {Side.INSIDE: "\ni", Side.OUTSIDE: "\no"}
 
 
 class Loops:
@@ -26,11 +21,14 @@ class Loops:
     The mark stands in the branch of our Via, behind its random part.  A spiral,
     a request that comes back for somebody else, has another mark.
 
-    :param key: makes marks that only we can make.
+    Marks are Python's own hash, which has a secret of its process: a request that
+    was on its way while we restarted goes one more round.
+
+    :param key: makes marks that only we can make, should the secret be known.
     """
 
     def __init__(self, key: bytes) -> None:
-        self._hash = hashlib.blake2b(key=key[:64], digest_size=_LENGTH, person=b"loops")
+        self._key = key
 
     def mark(self, ticket: Ticket) -> str:
         """
@@ -39,16 +37,22 @@ class Loops:
         """
         request = ticket.request
         headers = request.headers
-        text = (
-            f"{request.uri}\n{ticket.to.tag}\n{ticket.from_.tag}\n{ticket.call_id}\n"
-            f"{ticket.cseq.number}{_FROM[ticket.side]}"
+        more = [(key, *headers.lines(key)) for key in _MORE if key in headers.first]
+        # The same from a phone and from the world are two questions: a provider
+        # may send a call for another of our phones back with its Request-URI as it was.
+        made = hash(
+            (
+                self._key,
+                request.uri,
+                ticket.to.tag,
+                ticket.from_.tag,
+                ticket.call_id,
+                ticket.cseq.number,
+                ticket.side is Side.INSIDE,
+                *more,
+            )
         )
-        for key in _MORE:
-            if key in headers:
-                text = f"{text}\n{key}{headers.lines(key)}"
-        made = self._hash.copy()
-        made.update(text.encode("utf-8", "surrogateescape"))
-        return made.hexdigest()
+        return f"{made & _MASK:012x}"
 
     def has_looped(self, ticket: Ticket) -> bool:
         """

@@ -87,7 +87,7 @@ class Masquerade:
             of a redirection do.
         :raises MalformedHeader: for a Contact that cannot be read.
         """
-        contacts = headers.values("contact")
+        contacts = headers.values("contact") if "contact" in headers.first else []
         if len(contacts) > MAX_CONTACTS:
             raise MalformedHeader("Contact", "too many")
         if contacts and contacts != ["*"]:

@@ -109,8 +109,9 @@ class Passages:
         hides = forward.from_phone and side is Side.OUTSIDE
         if hides and ticket.method == "REGISTER":
             ticket, attempt = self.attempt(ticket, identity)
-        headers = ticket.request.headers
-        routes = headers.fields("record-route")
+        request = ticket.request
+        headers = request.headers
+        routes = headers.fields("record-route") if "record-route" in headers.first else ()
         hidden, shown = (routes, ()) if hides else ((), routes)
         changes = {
             "via": (own_via(identity, side, branch), *(() if hides else ticket.vias)),
@@ -123,7 +124,7 @@ class Passages:
         _name_target(changes, target, ticket.in_dialog)
         if ticket.method in RECORD_ROUTED:
             changes["record-route"] = (own_record_route(identity, side), *shown)
-        request = Request(ticket.method, target.uri, headers.replaced(changes), ticket.request.body)
+        request = Request(ticket.method, target.uri, headers.replaced(changes), request.body)
         passage = Passage(
             ticket.method,
             ticket.in_dialog,
@@ -172,7 +173,7 @@ class Passages:
         """
         headers = response.headers
         changes: dict[str, tuple[Header, ...]] = {"via": passage.vias}
-        if "record-route" in headers:
+        if "record-route" in headers.first:
             changes["record-route"] = swapped_record_routes(
                 headers, identity, passage.source_side, passage.below, passage.record_routes
             )

@@ -13,7 +13,7 @@ from siptwist.proxy.identity import Identity
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.fields import NameAddr
 from siptwist.sip.grammar import REMEMBERED
-from siptwist.sip.headers import make_header
+from siptwist.sip.headers import keep_header
 from siptwist.sip.message import Request
 from siptwist.sip.uri import SIPURI
 
@@ -25,20 +25,23 @@ def take_own_routes(ticket: Ticket, identity: Identity) -> Ticket:
     A Request-URI that is our own Record-Route value comes from a strict router:
     the last Route is the real one.  Then every topmost Route that is us goes.
     """
-    headers = ticket.request.headers
-    if "route" not in headers:
+    request = ticket.request
+    headers, uri = request.headers, request.uri
+    if "route" not in headers.first:
         return ticket
     routes = headers.values("route")
     count = len(routes)
-    uri = ticket.request.uri
     if _is_own_record_route(ticket.uri, identity):
         uri = NameAddr.parse(routes.pop(), "Route").uri_text
     while routes and _is_us(routes[0], identity):
         routes.pop(0)
     if len(routes) == count:
         return ticket
-    headers = headers.replaced({"route": [make_header("Route", route) for route in routes]})
-    return ticket.with_request(Request(ticket.method, uri, headers, ticket.request.body))
+    if routes:
+        headers = headers.replaced({"route": [keep_header("Route", route) for route in routes]})
+    else:
+        headers = headers.without("route")
+    return ticket.with_request(Request(ticket.method, uri, headers, request.body))
 
 
 def _is_own_record_route(uri: SIPURI | None, identity: Identity) -> bool:

@@ -20,11 +20,13 @@ class Ticket(NamedTuple):
     A request, where it came from, and what everybody asks of it.
 
     ``source`` is its transport address, ``side`` our side that faces it,
-    ``uri`` the Request-URI, ``None`` when that is not a SIP URI, and ``vias`` what
-    its responses shall carry.
+    ``uri`` the Request-URI, ``None`` when that is not a SIP URI, ``vias`` what its
+    responses shall carry, and ``in_dialog`` whether it is inside a dialog
+    (RFC 3261 section 12.2).
     """
 
     request: Request
+    method: str
     source: Hop
     side: Side
     now: float
@@ -35,22 +37,26 @@ class Ticket(NamedTuple):
     call_id: str
     uri: SIPURI | None
     vias: tuple[Header, ...]
+    in_dialog: bool
 
     @classmethod
     def make(cls, request: Request, source: Hop, side: Side, now: float) -> Ticket:
         headers = request.headers
+        via, to = headers.via, headers.to
         return cls(
             request,
+            request.method,
             source,
             side,
             now,
-            headers.via,
+            via,
             headers.from_,
-            headers.to,
+            to,
             headers.cseq,
             headers.get("call-id") or "",
             _sip_uri(request.uri),
-            arrived_vias(headers, headers.via, source),
+            arrived_vias(headers, via, source),
+            to.tag is not None,
         )
 
     def with_request(self, request: Request) -> Ticket:
@@ -59,6 +65,7 @@ class Ticket(NamedTuple):
         """
         return Ticket(
             request,
+            self.method,
             self.source,
             self.side,
             self.now,
@@ -69,6 +76,7 @@ class Ticket(NamedTuple):
             self.call_id,
             self.uri if request.uri == self.request.uri else _sip_uri(request.uri),
             self.vias,
+            self.in_dialog,
         )
 
     def slim(self) -> Ticket:
@@ -77,7 +85,8 @@ class Ticket(NamedTuple):
         neither the message nor what was read of it.
         """
         return Ticket(
-            Request(self.request.method, self.request.uri, _NO_HEADERS),
+            Request(self.method, self.request.uri, _NO_HEADERS),
+            self.method,
             self.source,
             self.side,
             self.now,
@@ -88,18 +97,8 @@ class Ticket(NamedTuple):
             self.call_id,
             None,
             self.vias,
+            self.in_dialog,
         )
-
-    @property
-    def method(self) -> str:
-        return self.request.method
-
-    @property
-    def in_dialog(self) -> bool:
-        """
-        Whether the request is inside a dialog (RFC 3261 section 12.2).
-        """
-        return self.to.tag is not None
 
 
 _NO_HEADERS = Headers()

@@ -24,6 +24,7 @@ CAPABILITIES = (
     ("Supported", "path"),
 )
 DEFAULT_MAX_FORWARDS = 70
+_DEFAULT = str(DEFAULT_MAX_FORWARDS)
 
 
 def options_reply() -> Reply:
@@ -56,7 +57,9 @@ def one_hop_less(ticket: Ticket) -> tuple[Header, ...]:
     """
     The Max-Forwards that a validated request goes out with.
     """
-    return _LESS[str(max_forwards_of(ticket))]
+    field = ticket.request.headers.first.get("max-forwards")
+    found = _LESS.get(field[1] if field is not None else _DEFAULT)
+    return found or _LESS[str(max_forwards_of(ticket))]
 
 
 def validate(ticket: Ticket) -> Reply | None:
@@ -73,21 +76,32 @@ def validate(ticket: Ticket) -> Reply | None:
         return Reply(416, "SIPS needs TLS", why="sips")
     elif ticket.uri.headers:
         return Reply(400, "Headers in Request-URI", why="Request-URI")
+    first = ticket.request.headers.first
+    field = first.get("max-forwards")
+    if field is not None and field[1] not in _LESS:
+        refusal = _at_the_end(ticket)
+        if refusal is not None:
+            return refusal
+    return _extensions(ticket) if "proxy-require" in first else None
+
+
+def _at_the_end(ticket: Ticket) -> Reply | None:
+    """
+    The answer to a Max-Forwards that allows no further hop.
+    """
     try:
         hops = max_forwards_of(ticket)
     except MalformedHeader as error:
         return Reply(error.status, error.reason, why="Max-Forwards")
-    if hops == 0:
-        return options_reply() if ticket.method == "OPTIONS" else Reply(483, why="Max-Forwards")
-    return _extensions(ticket)
+    if hops:
+        return None
+    return options_reply() if ticket.method == "OPTIONS" else Reply(483, why="Max-Forwards")
 
 
 def _extensions(ticket: Ticket) -> Reply | None:
     """
     We understand none of the extensions that a proxy can be required to.
     """
-    if "proxy-require" not in ticket.request.headers:
-        return None
     unknown = option_tags(ticket.request.headers.values("proxy-require"))
     if not unknown or ticket.method in ("ACK", "CANCEL"):
         return None

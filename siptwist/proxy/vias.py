@@ -16,7 +16,7 @@ def arrived_vias(headers: Headers, via: Via, source: Hop) -> tuple[Header, ...]:
     request really came from (RFC 3261 section 18.2.1, RFC 3581 section 4).
     """
     found = headers.fields("via")
-    asks = via.parameter("rport") is not None
+    asks = via.has_rport
     if not asks and via.host.strip("[]") == source.host:
         return found
     text = found[0][1]
@@ -33,7 +33,7 @@ def _with_source(via: Via, source: Hop) -> str:
         for piece in via.parameters.split(";")[1:]
         if piece.partition("=")[0].strip(" \t").lower() not in ("received", "rport")
     ]
-    if via.parameter("rport") is not None:
+    if via.has_rport:
         kept.append(f"rport={source.port}")
     kept.append(f"received={source.host}")
     port = "" if via.port is None else f":{via.port}"

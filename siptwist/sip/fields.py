@@ -5,7 +5,6 @@ Typed views of header values, parsed where something must be decided.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -36,6 +35,10 @@ _VIA = re.compile(
     r"(?:[ \t]*:[ \t]*([0-9]{1,5}))?[ \t]*(;.*)?",
     re.IGNORECASE | re.ASCII | re.DOTALL,
 )
+# The same as nearly everybody writes it.
+_PLAIN_VIA = re.compile(
+    rf"SIP/2\.0/([A-Z]+) ({HOST})(?::([0-9]{{1,5}}))?((;rport)?;branch=({TOKEN})(;rport)?)"
+)
 _QVALUE = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 _DIGITS = re.compile(r"[0-9]+")
 
@@ -47,12 +50,14 @@ class NameAddr(NamedTuple):
     The value of From, To, Contact, Route and their kin.
 
     ``uri_text`` is of any scheme; :attr:`uri` is its SIP view.  ``parameters``
-    are the header's own, with their first ";".
+    are the header's own, with their first ";"; ``tag`` is the one that says which
+    dialog, where there is one.
     """
 
     display: str
     uri_text: str
     parameters: str = ""
+    tag: str | None = None
 
     @classmethod
     def parse(cls, text: str, name: str = "address") -> NameAddr:
@@ -80,10 +85,6 @@ class NameAddr(NamedTuple):
         return None if found is None else found.get(name)
 
     @property
-    def tag(self) -> str | None:
-        return self.parameter("tag")
-
-    @property
     def aor(self) -> str:
         """
         The canonical address-of-record; for other schemes the URI's text.
@@ -108,9 +109,10 @@ def _name_addr_uncached(text: str) -> NameAddr | None:
             return None
         display, (uri, parameters) = "", match.groups()
     parameters = parameters.strip(" \t")
-    if parse_parameters(parameters) is None or not _is_good_uri(uri):
+    found = parse_parameters(parameters)
+    if found is None or not _is_good_uri(uri):
         return None
-    return NameAddr(display.rstrip(" \t"), uri, parameters)
+    return NameAddr(display.rstrip(" \t"), uri, parameters, found.get("tag"))
 
 
 def _is_good_uri(text: str) -> bool:
@@ -156,40 +158,54 @@ def _cseq(text: str) -> CSeq | None:
 class Via(NamedTuple):
     """
     One hop a request took (RFC 3261 section 20.42, RFC 3581).
+
+    ``branch`` and ``has_rport`` are parameters too, read once.
     """
 
     transport: str
     host: str
     port: int | None
     parameters: str = ""
+    branch: str = ""
+    has_rport: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Via:
         """
         :raises MalformedHeader: when it does not follow the grammar.
         """
-        value = _via(text) if len(text) <= REMEMBERED else _via.__wrapped__(text)
-        if value is None:
+        match = _PLAIN_VIA.fullmatch(text)
+        if match is not None:
+            transport, host, port, parameters, before, branch, behind = match.groups()
+            number = int(port) if port else None
+            has_rport = before is not None or behind is not None
+        else:
+            match = _VIA.fullmatch(text)
+            if match is None:
+                raise MalformedHeader("Via", text)
+            transport, host, port, parameters = match.groups()
+            number, transport = int(port) if port else None, transport.upper()
+            found = parse_parameters(parameters or "")
+            if found is None:
+                raise MalformedHeader("Via", text)
+            parameters, branch, has_rport = (
+                parameters or "",
+                found.get("branch", ""),
+                "rport" in found,
+            )
+        if number is not None and number > 65535:
             raise MalformedHeader("Via", text)
-        return value
-
-    @property
-    def _found(self) -> Mapping[str, str]:
-        return parse_parameters(self.parameters) or {}
+        return cls(transport, host, number, parameters, branch, has_rport)
 
     def parameter(self, name: str) -> str | None:
-        return self._found.get(name)
-
-    @property
-    def branch(self) -> str:
-        return self._found.get("branch", "")
+        return (parse_parameters(self.parameters) or {}).get(name)
 
     @property
     def is_rfc3261(self) -> bool:
         """
         Whether the branch carries the magic cookie and something behind it.
         """
-        branch = self._found.get("branch", "")
+        branch = self.branch
         return branch[:7].lower() == "z9hg4bk" and len(branch) > 7
 
     @property
@@ -199,20 +215,6 @@ class Via(NamedTuple):
     def __str__(self) -> str:
         port = "" if self.port is None else f":{self.port}"
         return f"SIP/2.0/{self.transport} {self.host}{port}{self.parameters}"
-
-
-@lru_cache(maxsize=1024)
-def _via(text: str) -> Via | None:
-    match = _VIA.fullmatch(text)
-    if match is None:
-        return None
-    transport, host, port, parameters = match.groups()
-    number = int(port) if port else None
-    if number is not None and number > 65535:
-        return None
-    if parse_parameters(parameters or "") is None:
-        return None
-    return Via(transport.upper(), host, number, parameters or "")
 
 
 def parse_number(text: str, name: str, limit: int = 2**32 - 1) -> int:

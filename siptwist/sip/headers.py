@@ -98,18 +98,21 @@ class Headers:
     ``via`` is the topmost, ``from_``, ``to`` and ``cseq`` are what they say: typed
     views, read when first asked for and then kept, as the index of keys is.
     They raise :class:`MalformedHeader`.
+
+    ``items`` are the fields and ``first`` the first of each key; neither is to be
+    changed.
     """
 
-    __slots__ = ("_first", "_items", "cseq", "from_", "to", "via")
+    __slots__ = ("cseq", "first", "from_", "items", "to", "via")
 
-    _first: dict[str, Header]
+    first: dict[str, Header]
     cseq: CSeq
     from_: NameAddr
     to: NameAddr
     via: Via
 
     def __init__(self, items: Sequence[Header] = ()) -> None:
-        self._items = items
+        self.items = items
 
     def __getattr__(self, name: str) -> Any:
         # Comes here once for each view: a slot that is filled is found without.
@@ -139,7 +142,7 @@ class Headers:
                     for line in text.split("\r\n")
                 ]
                 headers = cls(items)
-                headers._first = {header[0]: header for header in reversed(items)}
+                headers.first = {header[0]: header for header in reversed(items)}
                 return headers
             except KeyError:
                 pass
@@ -166,56 +169,56 @@ class Headers:
         """
         The keys that more than one field has.
         """
-        first = self._first
-        if len(first) == len(self._items):
+        first = self.first
+        if len(first) == len(self.items):
             return set()
-        return {header[0] for header in self._items if first[header[0]] is not header}
+        return {header[0] for header in self.items if first[header[0]] is not header}
 
     def __iter__(self) -> Iterator[Header]:
-        return iter(self._items)
+        return iter(self.items)
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.items)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._first
+        return key in self.first
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Headers) and list(self._items) == list(other._items)
+        return isinstance(other, Headers) and list(self.items) == list(other.items)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"Headers({list(self._items)!r})"
+        return f"Headers({list(self.items)!r})"
 
     def get(self, key: str) -> str | None:
         """
         The value of the first field of this key.
         """
-        header = self._first.get(key)
+        header = self.first.get(key)
         return None if header is None else header[1]
 
     def lines(self, key: str) -> list[str]:
         """
         The value of every field of this key.
         """
-        if key not in self._first:
+        if key not in self.first:
             return []
-        return [header[1] for header in self._items if header[0] == key]
+        return [header[1] for header in self.items if header[0] == key]
 
     def fields(self, key: str) -> tuple[Header, ...]:
         """
         Every field of this key, as it is.
         """
-        if key not in self._first:
+        if key not in self.first:
             return ()
-        return tuple([header for header in self._items if header[0] == key])
+        return tuple([header for header in self.items if header[0] == key])
 
     def values(self, key: str) -> list[str]:
         """
         Every value of this key, split at commas (RFC 3261 section 7.3.1).
         """
-        if key not in self._first:
+        if key not in self.first:
             return []
         return [value for line in self.lines(key) for value in split_commas(line) if value]
 
@@ -224,12 +227,12 @@ class Headers:
         The same fields, but all of each key in ``changes`` replaced by those
         given, where the first one stood; first of all where there was none.
         """
-        first = self._first
+        first = self.first
         items: list[Header] = []
         for key, made in changes.items():
             if key not in first:
                 items.extend(made)
-        for header in self._items:
+        for header in self.items:
             found = changes.get(header[0])
             if found is None:
                 items.append(header)
@@ -237,12 +240,23 @@ class Headers:
                 items.extend(found)
         return Headers(items)
 
+    def without(self, key: str) -> Headers:
+        """
+        The same fields but those of this key, which is no key of a view.
+        """
+        kept = Headers([header for header in self.items if header[0] != key])
+        kept.first = {**self.first}
+        kept.first.pop(key, None)
+        kept.via, kept.cseq = self.via, self.cseq
+        kept.from_, kept.to = self.from_, self.to
+        return kept
+
     def edit(self) -> HeadersEditor:
-        return HeadersEditor(list(self._items))
+        return HeadersEditor(list(self.items))
 
 
 _VIEWS: dict[str, Callable[[Headers], Any]] = {
-    "_first": lambda headers: {header[0]: header for header in reversed(headers._items)},
+    "first": lambda headers: {header[0]: header for header in reversed(headers.items)},
     "via": lambda headers: Via.parse(split_commas(headers.get("via") or "")[0]),
     "from_": lambda headers: NameAddr.parse(headers.get("from") or "", "From"),
     "to": lambda headers: NameAddr.parse(headers.get("to") or "", "To"),

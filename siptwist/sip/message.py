@@ -86,21 +86,21 @@ Message = Request | Response
 
 def _to_bytes(start_line: str, headers: Headers, body: bytes) -> bytes:
     lines = [start_line]
-    lines.extend([header[2] for header in headers])
+    lines.extend([header[2] for header in headers.items])
     lines.append("\r\n")
     return "\r\n".join(lines).encode("utf-8", "surrogateescape") + body
 
 
 def with_body(message: Request, body: bytes) -> Request:
-    return message._replace(headers=_resized(message.headers, body), body=body)
+    return Request(message.method, message.uri, _resized(message.headers, body), body)
 
 
 def response_with_body(message: Response, body: bytes) -> Response:
-    return message._replace(headers=_resized(message.headers, body), body=body)
+    return Response(message.status, message.reason, _resized(message.headers, body), body)
 
 
 def _resized(headers: Headers, body: bytes) -> Headers:
-    length = make_header("Content-Length", str(len(body)))
+    length = keep_header("Content-Length", str(len(body)))
     return headers.replaced({"content-length": (length,)})
 
 
@@ -203,37 +203,43 @@ def _parse_headers(text: str) -> Headers:
 
 
 def _check(headers: Headers) -> None:
-    get = headers.get
-    for key, name in _MANDATORY:
-        if not get(key):
-            raise MalformedMessage(f"Missing {name}")
-    via = get("via") or ""
-    repeated = headers.repeated
-    if repeated or "," in via:
-        for key in repeated:
-            if key in _SINGLE:
-                raise MalformedMessage(f"More than one {_SINGLE[key]}")
-        _check_vias(headers)
+    first = headers.first
+    try:
+        via, from_, to = first["via"][1], first["from"][1], first["to"][1]
+        call_id, cseq = first["call-id"][1], first["cseq"][1]
+    except KeyError:
+        via = from_ = to = call_id = cseq = ""
+    if not (via and from_ and to and call_id and cseq):
+        missing = next(name for key, name in _MANDATORY if not headers.get(key))
+        raise MalformedMessage(f"Missing {missing}")
+    if len(first) != len(headers.items) or "," in via:
+        _check_repeated(headers)
         via = split_commas(via)[0]
     # Reading them is the check; what was read is kept.
     headers.via = Via.parse(via)
-    headers.from_ = NameAddr.parse(get("from") or "", "From")
-    headers.to = NameAddr.parse(get("to") or "", "To")
-    headers.cseq = CSeq.parse(get("cseq") or "")
-    if len(get("call-id") or "") > MAX_CALL_ID:
+    headers.from_ = NameAddr.parse(from_, "From")
+    headers.to = NameAddr.parse(to, "To")
+    headers.cseq = CSeq.parse(cseq)
+    if len(call_id) > MAX_CALL_ID:
         raise MalformedMessage("Call-ID too long")
 
 
-def _check_vias(headers: Headers) -> None:
+def _check_repeated(headers: Headers) -> None:
+    for key in headers.repeated:
+        if key in _SINGLE:
+            raise MalformedMessage(f"More than one {_SINGLE[key]}")
     lines = headers.lines("via")
     if len(lines) + sum(line.count(",") for line in lines) > MAX_VIAS:
         raise MalformedMessage("Too many Vias")
 
 
 def _cut_body(headers: Headers, body: bytes) -> bytes:
-    length = headers.get("content-length")
-    if length is None:
+    field = headers.first.get("content-length")
+    if field is None:
         return body
+    length = field[1]
+    if length == "0":
+        return b""
     if not length.isascii() or not length.isdigit() or len(length) > 10:
         raise MalformedMessage("Malformed Content-Length")
     size = int(length)
@@ -259,7 +265,7 @@ def make_response(
     :param vias: in the place of those of the request.
     """
     echoed = _ECHOED_BESIDE_VIA if vias else _ECHOED
-    kept = [*vias, *[header for header in request.headers if header[0] in echoed]]
+    kept = [*vias, *[header for header in request.headers.items if header[0] in echoed]]
     if to_tag:
         kept = [_tagged(header, to_tag) if header[0] == "to" else header for header in kept]
     kept.extend([make_header(name, value) for name, value in headers])

@@ -36,7 +36,8 @@ class NameAddrTests(SynchronousTestCase):
             ('""<tel:+1>', '""', "tel:+1", ""),
             ("http://www.example.com", "", "http://www.example.com", ""),
         ):
-            self.assertEqual(NameAddr.parse(text), (display, uri, parameters), text)
+            tag = "1" if "tag=1" in parameters else None
+            self.assertEqual(NameAddr.parse(text), (display, uri, parameters, tag), text)
 
     def test_quoted_display_name(self) -> None:
         """
@@ -161,6 +162,25 @@ class ViaTests(SynchronousTestCase):
         self.assertEqual((via.transport, via.host, via.port), ("UDP", "host.example", 5070))
         self.assertEqual((via.branch, via.parameter("rport")), ("z9hG4bKx", ""))
         self.assertEqual(via.parameter("received"), "192.0.2.1")
+
+    def test_usual_form(self) -> None:
+        """
+        The usual way to write a Via is read the quick way, and means what the same
+        means with a parameter more.
+        """
+        for text in (
+            "SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKa;rport",
+            "SIP/2.0/UDP 10.0.0.1;rport;branch=z9hG4bKa",
+            "SIP/2.0/TCP host.example;branch=z9hG4bKa",
+        ):
+            via, other = Via.parse(text), Via.parse(f"{text};x")
+            self.assertEqual(via._replace(parameters=""), other._replace(parameters=""), text)
+            self.assertEqual((via.branch, via.has_rport), ("z9hG4bKa", "rport" in text))
+            self.assertEqual(str(via), text)
+        for port in ("65536", "99999"):
+            for more in ("", ";x"):
+                with self.assertRaises(MalformedHeader):
+                    Via.parse(f"SIP/2.0/UDP h:{port};branch=z9hG4bKa{more}")
 
     def test_white_space(self) -> None:
         """

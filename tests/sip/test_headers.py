@@ -192,6 +192,23 @@ class ReplaceTests(SynchronousTestCase):
         self.assertEqual(len(self.headers), 5)
 
 
+class WithoutTests(SynchronousTestCase):
+    def test_gone(self) -> None:
+        """
+        All fields of the key are gone, the others and what was read of them stay.
+        """
+        old = Headers.parse(
+            "Via: SIP/2.0/UDP a;branch=z9hG4bKx\r\nRoute: <sip:a>\r\nFrom: <sip:a@b>;tag=1\r\n"
+            "Route: <sip:b>\r\nTo: <sip:c@d>\r\nCSeq: 1 INVITE"
+        )
+        new = old.without("route")
+        self.assertNotIn("route", new)
+        self.assertEqual([header[0] for header in new], ["via", "from", "to", "cseq"])
+        self.assertEqual((new.from_.tag, new.via.branch), ("1", "z9hG4bKx"))
+        self.assertEqual(len(old.values("route")), 2)
+        self.assertEqual(old.without("x-none"), old)
+
+
 class EditTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.headers = Headers.parse("P: 1\r\nv : x, y\r\nQ: 2\r\nVia: z")
