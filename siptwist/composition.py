@@ -285,7 +285,7 @@ def compose(
     signaling = SignalingService(
         reactor, core, locations, registrations, listening, transactions, forwarding
     )
-    listening.receiver = signaling
+    listening.receiver, listening.reports = signaling, transactions
     parts = Parts(settings, core, signaling, relaying, registrations, transactions, negotiation)
     addressing = find and _addressing(settings, find, core, listening, resolver, reactor)
     services = (

@@ -37,6 +37,22 @@ class IMessageSender(Interface):
         """
 
 
+class IUndeliverable(Interface):
+    """
+    Is told what the network could not deliver (RFC 3261 section 18.4).
+    """
+
+    def undeliverable(data, hop):
+        """
+        Somebody says that ``hop`` cannot be reached: the system, or an ICMP error,
+        which anyone may have sent.  Believe no more of it than ``data`` proves.
+        Never raises, and does nothing to transactions before it returns.
+
+        :param bytes data: what was sent, or the beginning of it.
+        :param Hop hop: where it should have gone.
+        """
+
+
 class IMediaBackend(Interface):
     """
     Carries RTP between the two parties of a call.

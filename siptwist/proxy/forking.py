@@ -18,6 +18,8 @@ from siptwist.sip.message import Response
 _REPAIRABLE = (401, 407, 415, 420, 484)
 # What a request without Max-Breadth has (RFC 5393 section 5.3.3).
 DEFAULT_BREADTH = 60
+# Nobody was there to say anything about the call; whoever was knows more.
+_NOBODY = {480: 2, 408: 3}
 _AGGREGATED = {401: "www-authenticate", 407: "proxy-authenticate"}
 
 
@@ -205,4 +207,4 @@ def _rank(status: int) -> tuple[int, int]:
         return (0, status)
     if status in _REPAIRABLE:
         return (status // 100, 0)
-    return (status // 100, 2 if status == 408 else 1)
+    return (status // 100, _NOBODY.get(status, 1))

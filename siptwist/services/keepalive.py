@@ -203,6 +203,12 @@ class KeepaliveService(Service):
                 count=PATIENCE,
             )
 
+    def refused(self, transaction: ClientTransaction) -> None:
+        """
+        A phone is gone: that is a silence, too, and known sooner.
+        """
+        self.timed_out(transaction)
+
     def _revive(self, mask: str) -> None:
         was_silent = self.is_silent(mask)
         self._silences.pop(mask, None)

@@ -15,9 +15,10 @@ from twisted.internet.interfaces import IReactorUDP
 from zope.interface import implementer
 
 from siptwist.errors import SIPTwistError
-from siptwist.interfaces import IMessageReceiver, IMessageSender
+from siptwist.interfaces import IMessageReceiver, IMessageSender, IUndeliverable
 from siptwist.logs import logger
-from siptwist.net.udp import MAX_DATAGRAM, UDPTransport
+from siptwist.net.udp import UDPTransport
+from siptwist.net.undeliverable import listen
 from siptwist.sip.hop import Hop, Side
 
 _BUFFER = 4 * 1024 * 1024
@@ -31,10 +32,13 @@ class ListeningService(Service):
 
     :param addresses: our address on each side; when both are the same, one
         wildcard socket serves both.
+
+    ``reports`` is told what could not be sent.
     """
 
     _log = logger()
     receiver: IMessageReceiver
+    reports: IUndeliverable | None = None
 
     def __init__(
         self, reactor: IReactorUDP, addresses: Mapping[Side, str], port: int, dscp: int = 0
@@ -84,9 +88,9 @@ class ListeningService(Service):
         return left.addCallback(bind)
 
     def _listen(self, side: Side, address: str) -> UDPTransport:
-        transport = UDPTransport(self.receiver, side)
+        transport = UDPTransport(self.receiver, side, reports=self.reports)
         try:
-            port = self._reactor.listenUDP(self._port, transport, address, MAX_DATAGRAM)
+            port = listen(self._reactor, self._port, transport, address)
         except CannotListenError as error:
             for opened in self._ports:
                 opened.stopListening()

@@ -183,6 +183,9 @@ class SignalingService(Service):
     def timed_out(self, transaction: ClientTransaction) -> None:
         self.forwarding.failover.timed_out(transaction)
 
+    def refused(self, transaction: ClientTransaction) -> None:
+        self.forwarding.failover.refused(transaction)
+
     def grew_silent(self, transaction: ClientTransaction) -> None:
         self.forwarding.failover.grew_silent(transaction)
 

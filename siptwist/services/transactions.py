@@ -9,9 +9,10 @@ from typing import Protocol
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import implementer
 
 from siptwist.errors import SIPError
-from siptwist.interfaces import IMessageSender
+from siptwist.interfaces import IMessageSender, IUndeliverable
 from siptwist.logs import logger
 from siptwist.sip.fields import CSeq
 from siptwist.sip.headers import Header, Headers, make_header
@@ -25,6 +26,7 @@ from siptwist.sip.transaction import (
     ServerTransaction,
     State,
     client_key,
+    sent_key,
     server_key,
 )
 
@@ -46,6 +48,11 @@ class ResponseUser(Protocol):
     def timed_out(self, transaction: ClientTransaction) -> None:
         """
         The next hop never answered.
+        """
+
+    def refused(self, transaction: ClientTransaction) -> None:
+        """
+        The next hop cannot be reached (RFC 3261 section 17.1.4).
         """
 
 
@@ -92,6 +99,7 @@ class Patience:
 Waiting = ServerTransaction | ClientTransaction | Patience
 
 
+@implementer(IUndeliverable)
 class TransactionService(Service):
     """
     All transactions, with one timer for them together.
@@ -111,6 +119,8 @@ class TransactionService(Service):
         self._clients: dict[Key, ClientTransaction] = {}
         self._wheel: TimerWheel[Waiting] = TimerWheel(reactor.seconds(), RESOLUTION)
         self._call: IDelayedCall | None = None
+        # Hops that cannot be reached, and the transactions that have told us.
+        self._unreachable: dict[Hop, set[Key]] = {}
 
     def __len__(self) -> int:
         return len(self._servers) + len(self._clients)
@@ -122,6 +132,7 @@ class TransactionService(Service):
             self._call = None
         self._servers.clear()
         self._clients.clear()
+        self._unreachable.clear()
 
     # Requests
 
@@ -262,6 +273,45 @@ class TransactionService(Service):
             cancel = _derived(transaction.request, "CANCEL", None)
             self.send(cancel, transaction.branch, transaction.hop, transaction.side, None)
 
+    # Hops that cannot be reached
+
+    def undeliverable(self, data: bytes, hop: Hop) -> None:
+        """
+        Whoever cannot name the branch of a request on its way there has made it up.
+        """
+        key = sent_key(data)
+        transaction = self._clients.get(key)
+        if transaction is None or transaction.hop[:2] != hop[:2] or not transaction.is_waiting:
+            return
+        self._unreachable.setdefault(transaction.hop, set()).add(key)
+
+    def _give_up(self) -> None:
+        """
+        Whoever has heard nothing yet from such a hop does not wait for it.
+        """
+        unreachable, self._unreachable = self._unreachable, {}
+        for transaction in list(self._clients.values()):
+            told = unreachable.get(transaction.hop)
+            if told is None or not transaction.is_waiting:
+                continue
+            if transaction.state is State.CALLING or transaction.key in told:
+                try:
+                    self._refuse(transaction)
+                except Exception:
+                    self._log.failure("Unreachable hop of a transaction")
+
+    def _refuse(self, transaction: ClientTransaction) -> None:
+        self._forget_client(transaction)
+        transaction.fail()
+        if transaction.method != "CANCEL":
+            (transaction.asker or self.user).refused(transaction)
+            transaction.user = None
+            return
+        # Who cannot be told to stop does not ring any more.
+        invite = self._clients.get(client_key(transaction.branch, "INVITE"))
+        if invite is not None and invite.state is State.PROCEEDING:
+            self._refuse(invite)
+
     # Timers
 
     def _watch(self, transaction: ServerTransaction | ClientTransaction) -> None:
@@ -272,6 +322,8 @@ class TransactionService(Service):
     def _tick(self) -> None:
         self._call = None
         now = self._reactor.seconds()
+        if self._unreachable:
+            self._give_up()
         for transaction in self._wheel.advance(now):
             try:
                 if isinstance(transaction, Patience):

@@ -8,6 +8,7 @@ asks it, when its ``due`` has come, what is to be done.
 from __future__ import annotations
 
 import enum
+import re
 from typing import Any
 
 from siptwist.sip.hop import Hop, Side
@@ -66,6 +67,24 @@ def client_key(branch: str, method: str) -> Key:
     shares its branch with another request.
     """
     return branch if method != "CANCEL" else f"{branch} CANCEL"
+
+
+# A request as it leaves us, or the beginning of it: our Via has one branch.
+_SENT = re.compile(
+    rb"([A-Z]{1,32}) [^\r\n]{1,1500} SIP/2\.0\r\n"
+    rb"(?:[^\r\n]{1,1500}\r\n){0,20}?Via: [^\r\n;]{1,300};branch=([^\s;,]{1,128})[\r;,]"
+)
+
+
+def sent_key(data: bytes) -> Key:
+    """
+    The client transaction of a request that we sent, of which a network may have
+    kept only the beginning; "" when that says too little.
+    """
+    found = _SENT.match(data)
+    if found is None:
+        return ""
+    return client_key(found[2].decode("latin-1"), found[1].decode("ascii"))
 
 
 class ServerTransaction:
@@ -211,6 +230,14 @@ class ClientTransaction:
     def key(self) -> Key:
         return client_key(self.branch, self.method)
 
+    @property
+    def is_waiting(self) -> bool:
+        """
+        Whether it has no final response, and sends its request until it has one.
+        """
+        waiting = self.state is State.PROCEEDING and not self.is_invite
+        return waiting or self.state is State.CALLING
+
     def receive(self, status: int, now: float) -> bool:
         """
         A response came; whether the transaction user shall see it.
@@ -254,6 +281,13 @@ class ClientTransaction:
         self.started = now
         self.due = now + LIFETIME
         return True
+
+    def fail(self) -> None:
+        """
+        The next hop cannot be reached (section 17.1.4).
+        """
+        self.state = State.TERMINATED
+        self.due = 0.0
 
     def tick(self, now: float) -> Event | None:
         """

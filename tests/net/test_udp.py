@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from siptwist.interfaces import IMessageReceiver
+from siptwist.interfaces import IMessageReceiver, IUndeliverable
 from siptwist.net.udp import UDPTransport
 from siptwist.sip.hop import Hop, Side
 from tests.net.fakes_udp import MemoryUDPPort, MemoryUDPReactor
@@ -31,6 +31,17 @@ class Receiver:
         if data == b"fault":
             raise ZeroDivisionError
         self.received.append((data, source, side))
+
+
+@implementer(IUndeliverable)
+class Reports:
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def undeliverable(self, data: bytes, hop: Hop) -> None:
+        self.told.append((data, hop))
+        if data == b"fault":
+            raise ZeroDivisionError
 
 
 class Socket:
@@ -52,7 +63,10 @@ class Socket:
 class UDPCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, self.receiver = Clock(), Receiver()
-        self.transport = UDPTransport(self.receiver, Side.INSIDE, self.clock.seconds)
+        self.reports = Reports()
+        self.transport = UDPTransport(
+            self.receiver, Side.INSIDE, self.clock.seconds, reports=self.reports
+        )
         self.events: list[Any] = []
         globalLogPublisher.addObserver(self.events.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
@@ -160,6 +174,81 @@ class SendingTests(UDPCase):
         self.transport.send(b"data", PHONE)
         UDPTransport(self.receiver, Side.INSIDE).send(b"data", PHONE)
         self.assertEqual((self.socket.sent, self.told()), ([], []))
+
+
+class UndeliverableTests(UDPCase):
+    """
+    What did not arrive is told to whom it concerns, and harms nobody else.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.assertTrue(verifyObject(IUndeliverable, self.reports))
+        self.port = MemoryUDPPort(MemoryUDPReactor(), ("10.0.0.1", 5060), self.transport)
+        self.socket = Socket()
+        self.port.socket = self.socket  # type: ignore[attr-defined]
+        self.port.read_errors = self.read_errors  # type: ignore[attr-defined]
+        self.errors = 0
+        self.port.startListening()
+
+    def read_errors(self) -> None:
+        self.errors -= 1
+        self.transport.undeliverable(b"lost", ("10.0.0.11", 5062))
+        if not self.errors:
+            self.socket.fails = None
+
+    def send(self, number: int, errors: int = 0) -> None:
+        self.errors = errors
+        self.socket.fails = OSError(number, os.strerror(number))
+        self.transport.send(b"data", PHONE)
+
+    def test_error_of_another(self) -> None:
+        """
+        The ICMP error of one message fails the next: that is sent again at once, and
+        the error is told of the one that it is about.
+        """
+        for number in (errno.ECONNREFUSED, errno.EHOSTUNREACH):
+            self.send(number, errors=1)
+            self.assertEqual(self.socket.sent.pop(), (b"data", ("10.0.0.10", 5060)))
+            self.assertEqual(self.reports.told, [(b"lost", Hop("10.0.0.11", 5062))])
+            self.reports.told.clear()
+
+    def test_flood_of_errors(self) -> None:
+        """
+        Who has others' errors in his way again and again is not told to be refused.
+        """
+        self.send(errno.ECONNREFUSED, errors=50)
+        self.assertEqual((self.socket.sent, self.errors), ([], 48))
+        self.assertNotIn((b"data", PHONE), self.reports.told)
+
+    def test_no_route(self) -> None:
+        """
+        What the system itself knows no way for is told.
+        """
+        self.send(errno.ENETUNREACH, errors=50)
+        self.assertIn((b"data", PHONE), self.reports.told)
+
+    def test_passing(self) -> None:
+        """
+        A full buffer, or a firewall that throws dice, is not: the message is repeated.
+        """
+        for number in (errno.EAGAIN, errno.ENOBUFS, errno.EPERM):
+            self.send(number, errors=50)
+        self.assertNotIn((b"data", PHONE), self.reports.told)
+
+    def test_name(self) -> None:
+        """
+        A hop that is no address is told at once.
+        """
+        self.transport.send(b"data", Hop("phone.example.net", 5060))
+        self.assertEqual(self.reports.told, [(b"data", Hop("phone.example.net", 5060))])
+
+    def test_fault(self) -> None:
+        """
+        A fault of who is told does not reach the reactor.
+        """
+        self.transport.undeliverable(b"fault", ("10.0.0.11", 5062))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
 class PortableSendingTests(UDPCase):

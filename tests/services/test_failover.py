@@ -1,6 +1,6 @@
 """
-Servers that say nothing: the next one of the domain is asked within the same
-transaction (RFC 3263 section 4.3).
+Servers that say nothing, or are gone: the next one of the domain is asked within
+the same transaction (RFC 3263 section 4.3).
 """
 
 from __future__ import annotations
@@ -127,3 +127,169 @@ class SilentServerTests(WalkingCase):
         self.provider.reply(self.provider.last("REGISTER"), 403)
         self.assertEqual(self.phone.statuses("REGISTER"), [200])
         self.assert_clean(self.phone.call_id)
+
+
+class GoneServerTests(WalkingCase):
+    """
+    Servers of which the network says that nobody is there (RFC 3261 section 18.4).
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.second = Agent(self.proxy, "203.0.113.21", "server", side=Side.OUTSIDE)
+        self.hops = [Hop("203.0.113.20", 5060), Hop("203.0.113.21", 5060)]
+        self.proxy.resolver.names["provider.example"] = self.hops
+
+    def test_next_server(self) -> None:
+        """
+        The next server gets the call at once, and the first is avoided for a while.
+        """
+        sent = self.phone.invite(CAROL)
+        self.provider.vanish()
+        self.assertEqual(self.proxy.resolver.dead, self.hops[:1])
+        self.second.reply(self.second.last("INVITE"), 200, body=sdp("203.0.113.30"))
+        self.assertEqual(self.phone.statuses("INVITE"), [200])
+        Leg(self.phone, sent, self.phone.answer("INVITE")).send("ACK")
+        self.proxy.wait(3)
+        self.assertEqual(len(self.provider.requests("INVITE")), 1)
+
+    def test_none_left(self) -> None:
+        """
+        When no server is left the caller hears 503, without Retry-After, at once.
+        """
+        sent = self.phone.invite(CAROL)
+        self.provider.vanish()
+        self.second.vanish()
+        self.assertEqual(self.phone.statuses("INVITE"), [503])
+        answer = self.phone.answer("INVITE")
+        self.assertIsNone(answer.headers.get("retry-after"))
+        self.assertEqual(self.proxy.resolver.dead, self.hops)
+        self.phone.acknowledge(sent, answer)
+        self.assert_clean(self.phone.call_id)
+
+    def test_all_that_wait(self) -> None:
+        """
+        One error is enough for all calls that wait for the server; those of a call
+        that rings there are not touched.
+        """
+        self.phone.invite(CAROL, call_id="rings")
+        self.provider.reply(self.provider.last("INVITE"), 180)
+        for number in range(3):
+            self.phone.invite(CAROL, call_id=f"waits-{number}")
+        self.provider.vanish()
+        found = {one.headers.get("call-id") for one in self.second.requests("INVITE")}
+        self.assertEqual(found, {"waits-0", "waits-1", "waits-2"})
+
+    def test_made_up(self) -> None:
+        """
+        Who does not know the branch of a request cannot end it with an ICMP error.
+        """
+        self.phone.invite(CAROL)
+        known = self.provider.datagrams[-1]
+        branch = known.index(b"branch=")
+        made_up = known[: branch + 20] + b"0000" + known[branch + 24 :]
+        for data in (made_up, known.replace(b"INVITE", b"CANCEL"), b"", b"\0" * 200):
+            self.provider.socket.protocol.undeliverable(data, ("203.0.113.20", 5060))
+        self.provider.socket.protocol.undeliverable(known, ("203.0.113.66", 5060))
+        self.proxy.wait(0.3)
+        self.assertEqual((self.second.datagrams, self.proxy.resolver.dead), ([], []))
+
+    def test_given_up(self) -> None:
+        """
+        A caller who has given up before hears 487, and no other server is asked.
+        """
+        sent = self.phone.invite(CAROL)
+        self.phone.cancel(sent)
+        self.provider.vanish()
+        self.assertEqual(self.phone.statuses("INVITE"), [487])
+        self.assertEqual(self.second.datagrams, [])
+
+    def test_dies_while_ringing(self) -> None:
+        """
+        A server that dies while it rings refuses the CANCEL: the call is over at once.
+        """
+        sent = self.phone.invite(CAROL)
+        self.provider.reply(self.provider.last("INVITE"), 180)
+        self.phone.cancel(sent)
+        self.provider.vanish()
+        self.assertEqual(self.phone.statuses("INVITE"), [180, 487])
+        self.phone.acknowledge(sent, self.phone.answer("INVITE"))
+        self.assert_clean(self.phone.call_id)
+
+    def test_register(self) -> None:
+        """
+        A registrar that is gone: the next one, and 503 when there is none.
+        """
+        self.phone.register()
+        self.provider.vanish()
+        self.second.last("REGISTER")
+        self.second.vanish()
+        self.assertEqual(self.phone.statuses("REGISTER"), [503])
+
+    def test_hang_up(self) -> None:
+        """
+        A server that is gone when the call is hung up keeps no media ports of ours.
+        """
+        caller, _ = self.call_out()
+        self.assertEqual(len(self.proxy.rtp_ports), 4)
+        caller.send("BYE")
+        self.provider.vanish()
+        self.assertEqual(self.phone.statuses("BYE"), [503])
+        self.assertEqual(self.proxy.rtp_ports, [])
+
+    def test_told(self) -> None:
+        """
+        The log has one line for a request that was given up, none for made up errors.
+        """
+        self.test_made_up()
+        self.assertFalse([one for one in self.events if "reached" in one.get("log_format", "")])
+        self.provider.vanish()
+        self.second.vanish()
+        told = [one for one in self.events if "reached" in one.get("log_format", "")]
+        self.assertEqual(
+            [(one["status"], one["hop"]) for one in told], [(503, "203.0.113.21:5060")]
+        )
+
+
+class GonePhoneTests(WalkingCase):
+    """
+    Phones that are gone without a word.
+    """
+
+    def test_gone(self) -> None:
+        """
+        A caller from outside hears 480 at once.
+        """
+        uri = self.registered(self.phone)
+        sent = self.provider.invite(uri, to=f"<{self.phone.aor}>")
+        self.phone.vanish()
+        self.assertEqual(self.provider.statuses("INVITE"), [480])
+        self.provider.acknowledge(sent, self.provider.answer("INVITE"))
+        self.assert_clean(self.provider.call_id)
+
+    def test_other_phone(self) -> None:
+        """
+        Of two phones of an account one is gone: the other rings on, and is heard.
+        """
+        for agent in (self.phone, self.other):
+            agent.domain, agent.user = "10.0.0.1", "alice"
+            agent.register()
+        caller = Agent(self.proxy, "10.0.0.12", "carol", domain="10.0.0.1")
+        caller.invite("sip:alice@10.0.0.1")
+        came = self.other.last("INVITE")
+        self.other.reply(came, 180)
+        self.phone.vanish()
+        self.assertEqual(caller.statuses("INVITE"), [180])
+        self.other.reply(came, 486)
+        self.assertEqual(caller.statuses("INVITE"), [180, 486])
+        self.assertEqual(self.failures(), [])
+
+    def test_hang_up(self) -> None:
+        """
+        A phone that is gone when the other side hangs up keeps no media ports of ours.
+        """
+        caller, _ = self.call_in()
+        caller.send("BYE")
+        self.phone.vanish()
+        self.assertEqual(self.provider.statuses("BYE"), [480])
+        self.assertEqual(self.proxy.rtp_ports, [])

@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 
 from siptwist.errors import SIPTwistError
 from siptwist.interfaces import IMessageReceiver, IMessageSender
-from siptwist.net.udp import MAX_DATAGRAM
+from siptwist.net.undeliverable import MAX_DATAGRAM
 from siptwist.services.listening import ListeningService
 from siptwist.sip.hop import Hop, Side
 from tests.net.fakes_udp import MemorySocket, MemoryUDPPort, MemoryUDPReactor

@@ -10,7 +10,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from siptwist.errors import SIPError
-from siptwist.interfaces import IMessageSender
+from siptwist.interfaces import IMessageSender, IUndeliverable
 from siptwist.services.transactions import TransactionService
 from siptwist.sip.headers import Headers, make_header
 from siptwist.sip.hop import Hop, Side
@@ -46,6 +46,8 @@ class User:
     Remembers what the transactions tell it.
     """
 
+    faults = False
+
     def __init__(self) -> None:
         self.requests: list[ServerTransaction] = []
         self.cancelled: list[ServerTransaction] = []
@@ -53,6 +55,7 @@ class User:
         self.responses: list[int] = []
         self.silent: list[ClientTransaction] = []
         self.slow: list[ClientTransaction] = []
+        self.refusals: list[str] = []
 
     def request_arrived(self, transaction: ServerTransaction, request: Request) -> None:
         self.requests.append(transaction)
@@ -73,6 +76,11 @@ class User:
 
     def grew_silent(self, transaction: ClientTransaction) -> None:
         self.slow.append(transaction)
+
+    def refused(self, transaction: ClientTransaction) -> None:
+        self.refusals.append(transaction.branch)
+        if self.faults:
+            raise ZeroDivisionError
 
 
 def request(method: str = "INVITE", branch: str = "z9hG4bKone", host: str = "10.0.0.10") -> Request:
@@ -536,3 +544,123 @@ class LifetimeTests(TransactionCase):
         self.respond(486)
         self.service.stopService()
         self.assertEqual((len(self.service), self.clock.getDelayedCalls()), (0, []))
+
+
+class UnreachableTests(TransactionCase):
+    """
+    Next hops that the network cannot reach (RFC 3261 sections 17.1.4 and 18.4).
+    """
+
+    def send(
+        self, branch: str, method: str = "INVITE", hop: Hop = SERVER, asker: User | None = None
+    ) -> bytes:
+        sent = request(method, branch, "203.0.113.1")
+        self.service.send(sent, branch, hop, Side.OUTSIDE, "user", asker=asker)
+        return bytes(sent)
+
+    def answer(self, branch: str, status: int, method: str = "INVITE") -> None:
+        asked = request(method, branch, "203.0.113.1")
+        self.service.receive_response(make_response(asked, status, to_tag="t"))
+
+    def tell(self, data: bytes, hop: Hop = SERVER) -> list[str]:
+        """
+        What the user has been told since, a tenth of a second later.
+        """
+        verifyObject(IUndeliverable, self.service)
+        self.user.refusals.clear()
+        self.service.undeliverable(data, hop)
+        self.assertEqual(self.user.refusals, [])
+        self.wait(0.2)
+        return sorted(self.user.refusals)
+
+    def test_refused(self) -> None:
+        """
+        All that have heard nothing from the hop give it up, and nothing is left of them.
+        """
+        data = self.send("z9hG4bKone")
+        self.send("z9hG4bKtwo", "BYE")
+        self.send("z9hG4bKelse", hop=PHONE)
+        self.assertEqual(self.tell(data[:400]), ["z9hG4bKone", "z9hG4bKtwo"])
+        self.assertEqual(len(self.service), 1)
+        sent = len(self.outbox.sent)
+        self.answer("z9hG4bKone", 200)
+        self.assertEqual((self.user.responses, len(self.outbox.sent)), ([], sent))
+
+    def test_made_up(self) -> None:
+        """
+        Errors about what was not sent, or not there, or is answered, are made up.
+        """
+        data = self.send("z9hG4bKone")
+        for wrong, hop in (
+            (data.replace(b"z9hG4bKone", b"z9hG4bKtwo"), SERVER),
+            (data, PHONE),
+            (data, Hop(SERVER.host, 5061)),
+            (data[:60], SERVER),
+            (b"", SERVER),
+        ):
+            self.assertEqual(self.tell(wrong, hop), [], (wrong, hop))
+        self.answer("z9hG4bKone", 486)
+        self.assertEqual(self.tell(data), [])
+
+    def test_ringing(self) -> None:
+        """
+        Who has said 100 or 180 is there: an error that is late ends no call.
+        """
+        for status in (100, 180):
+            data = self.send("z9hG4bKone")
+            self.answer("z9hG4bKone", status)
+            self.assertEqual(self.tell(data), [])
+
+    def test_trying(self) -> None:
+        """
+        A server that said 100 to a request that it then refuses has died.
+        """
+        data = self.send("z9hG4bKone", "BYE")
+        self.send("z9hG4bKtwo", "BYE")
+        for branch in ("z9hG4bKone", "z9hG4bKtwo"):
+            self.answer(branch, 100, "BYE")
+        self.assertEqual(self.tell(data), ["z9hG4bKone"])
+
+    def test_cancel(self) -> None:
+        """
+        A callee that refuses the CANCEL rings no more: the call is over at once.
+        """
+        self.send("z9hG4bKone")
+        self.answer("z9hG4bKone", 180)
+        self.service.cancel("z9hG4bKone")
+        cancel = self.outbox.sent[-1][0]
+        self.assertTrue(cancel.startswith(b"CANCEL "))
+        self.assertEqual(self.tell(cancel), ["z9hG4bKone"])
+        self.assertEqual(len(self.service), 0)
+
+    def test_asker(self) -> None:
+        """
+        Who asked for the answer is told, not the core.
+        """
+        asker = User()
+        self.assertEqual(self.tell(self.send("z9hG4bKone", "OPTIONS", asker=asker)), [])
+        self.assertEqual(asker.refusals, ["z9hG4bKone"])
+
+    def test_fault(self) -> None:
+        """
+        A fault in one request does not keep the others waiting.
+        """
+        self.user.faults = True
+        data = self.send("z9hG4bKone")
+        self.send("z9hG4bKtwo")
+        self.assertEqual(len(self.tell(data)), 2)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+    def test_flood(self) -> None:
+        """
+        However many errors come, a hop is looked after once in a tenth of a second, and
+        made up ones are not remembered.
+        """
+        data = self.send("z9hG4bKone")
+        for number in range(2000):
+            made_up = data.replace(b"z9hG4bKone", b"z9hG4bK%d" % number)
+            self.service.undeliverable(made_up, Hop(f"192.0.2.{number % 250}", number + 1))
+        self.assertEqual(self.service._unreachable, {})
+        for _ in range(2000):
+            self.service.undeliverable(data, SERVER)
+        self.assertEqual(self.tell(data), ["z9hG4bKone"])

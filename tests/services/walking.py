@@ -288,6 +288,14 @@ class Agent:
         self.deliver(bytes(response))
         return response
 
+    def vanish(self) -> None:
+        """
+        Nobody is here any more: what was sent here last comes back as an ICMP error.
+        """
+        data = self.datagrams[-1][:520]
+        self.socket.protocol.undeliverable(data, (self.host, self.port))
+        self.proxy.wait(0.2)
+
     # What it heard
 
     @property

@@ -4,6 +4,8 @@ Transactions, timer by timer (RFC 3261 section 17, RFC 6026).
 
 from __future__ import annotations
 
+from random import Random
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.sip.headers import Headers
@@ -16,6 +18,7 @@ from siptwist.sip.transaction import (
     ServerTransaction,
     State,
     client_key,
+    sent_key,
     server_key,
 )
 
@@ -89,6 +92,61 @@ class KeyTests(SynchronousTestCase):
                 {"Via": f"{via};x"},
             ):
                 self.assertNotEqual(first, key(**{"Via": via, **changes}), changes)
+
+
+class SentKeyTests(SynchronousTestCase):
+    """
+    What the beginning of a request says about its transaction.
+    """
+
+    def sent(self, method: str = "INVITE", more: str = "") -> bytes:
+        via = f"{more}Via: SIP/2.0/UDP 203.0.113.1:5060;branch=z9hG4bKx;rport\r\nFrom: <sip:a@b>"
+        return f"{method} sip:bob@example.net SIP/2.0\r\n{via}".encode()
+
+    def test_branch(self) -> None:
+        """
+        The branch of the first Via names it; only a CANCEL needs its method.
+        """
+        for method in ("INVITE", "BYE", "CANCEL"):
+            self.assertEqual(sent_key(self.sent(method)), client_key("z9hG4bKx", method))
+        self.assertEqual(sent_key(self.sent(more="Call-ID: 1\r\nTo: <sip:c@d>\r\n")), "z9hG4bKx")
+
+    def test_cut_off(self) -> None:
+        """
+        A beginning that ends before the end of the branch says nothing.
+        """
+        data = self.sent()
+        whole = data.index(b";rport")
+        for end in range(whole + 1):
+            self.assertEqual(sent_key(data[:end]), "", data[:end])
+        self.assertEqual(sent_key(data[: whole + 1]), "z9hG4bKx")
+
+    def test_no_request(self) -> None:
+        """
+        Responses, pings and noise say nothing.
+        """
+        via = b"Via: SIP/2.0/UDP h;branch=z9hG4bKx\r\n"
+        for data in (
+            b"",
+            b"\r\n\r\n",
+            b"SIP/2.0 200 OK\r\n" + via,
+            via,
+            b"\xff" * 500,
+            b"A" * 2048,
+        ):
+            self.assertEqual(sent_key(data), "")
+
+    def test_mutations(self) -> None:
+        """
+        Nothing that an ICMP error may quote raises, or says a branch with a blank.
+        """
+        chance = Random(3261)
+        for _ in range(5000):
+            data = bytearray(self.sent(more="Call-ID: 1\r\n"))
+            for _ in range(chance.randrange(1, 6)):
+                data[chance.randrange(len(data))] = chance.randrange(256)
+            found = sent_key(bytes(data[: chance.randrange(len(data))]))
+            self.assertNotIn(" ", found.removesuffix(" CANCEL"))
 
 
 class ServerCase(SynchronousTestCase):

@@ -18,9 +18,9 @@ from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Side
 from siptwist.sip.message import Response, from_of, to_of
 
-# The other side no longer knows the dialog: BYE has done its work
+# The other side no longer knows the dialog, or is gone: BYE has done its work
 # (RFC 3261 section 15.1.1).
-_GONE = frozenset({408, 481})
+_GONE = frozenset({408, 480, 481, 503})
 
 
 class Outcome(enum.Enum):
