@@ -9,12 +9,13 @@ import ipaddress
 from functools import lru_cache
 from typing import NamedTuple
 
-from siptwist.sip.hop import Side
+from siptwist.sip.hop import Side, plain_members
 
 #: The longest text of an IPv6 address, RFC 4291 section 2.2 form 3.
 LONGEST_ADDRESS = 45
 
 
+@plain_members
 class Party(enum.Enum):
     """
     Who described a stream: the one who sent the initial INVITE, or the other.

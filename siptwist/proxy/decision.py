@@ -4,7 +4,6 @@ What to do with a request: answer it, forward it, or drop it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from siptwist.proxy.registration.location import Binding
@@ -12,8 +11,7 @@ from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Hop, Side
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """
     Answer the request ourselves.  ``why`` is for the log.
 
@@ -29,8 +27,7 @@ class Reply:
     removed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(NamedTuple):
     """
     Do not answer.
     """

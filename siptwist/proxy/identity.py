@@ -7,7 +7,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.uri import SIPURI
@@ -15,7 +14,10 @@ from siptwist.sip.uri import SIPURI
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@lru_cache(maxsize=4096)
+# More addresses than these are looked at anew.
+_REMEMBERED = 4096
+
+
 def _is_in(host: str, networks: tuple[Network, ...]) -> bool:
     try:
         address = ipaddress.ip_address(host)
@@ -46,6 +48,7 @@ class Identity:
     sent_by: Mapping[Side, str] = field(init=False)
     routes: Mapping[Side, str] = field(init=False)
     one_socket: bool = field(init=False)
+    _near: dict[str, bool] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         hosts = {self.inside.host, self.outside.host, *self.bound.values(), *self.names}
@@ -83,7 +86,14 @@ class Identity:
         """
         Whether an address belongs to the networks of our inside interface.
         """
-        return bool(self.inside_networks) and _is_in(host, self.inside_networks)
+        if not self.inside_networks:
+            return False
+        found = self._near.get(host)
+        if found is None:
+            found = _is_in(host, self.inside_networks)
+            if len(self._near) < _REMEMBERED:
+                self._near[host] = found
+        return found
 
     def uri(self, side: Side, user: str | None = None, parameters: str = "") -> str:
         """

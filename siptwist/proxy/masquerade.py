@@ -8,7 +8,7 @@ the inside stay inside, to be put back into the response.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from siptwist.errors import MalformedHeader, MalformedURI
 from siptwist.proxy.access import is_local
@@ -29,8 +29,7 @@ RECORD_ROUTED = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "UPDATE"})
 MAX_CONTACTS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Phone:
+class Phone(NamedTuple):
     """
     Who speaks: the phone a message came from, and the binding if one is meant.
     """

@@ -134,6 +134,12 @@ def host_and_port(uri_text: str) -> tuple[str, int | None, str | None]:
 
     :raises MalformedURI: when it is not a SIP URI.
     """
+    short = len(uri_text) <= REMEMBERED
+    return _host_and_port(uri_text) if short else _host_and_port.__wrapped__(uri_text)
+
+
+@lru_cache(maxsize=1024)
+def _host_and_port(uri_text: str) -> tuple[str, int | None, str | None]:
     uri = SIPURI.parse(uri_text)
     host = uri.parameter("maddr") or uri.address
     return host.strip("[]"), uri.port, uri.transport

@@ -76,11 +76,11 @@ class Forwarding:
         """
         Send to the first group of targets.
         """
-        begun = []
-        for target in context.fork.next_group():
-            branch = new_branch(context.mark)
-            context.fork.begin(branch)
-            begun.append((branch, target))
+        fork, mark = context.fork, context.mark
+        targets = fork.next_group()
+        begun = [(new_branch(mark), target) for target in targets]
+        for branch, _ in begun:
+            fork.begin(branch)
         for branch, target in begun:
             self._guard(context, branch, self._seek, target)
 
