@@ -69,6 +69,15 @@ class Latch:
         self._run = self._last = 0
         self._ssrc = b""
 
+    def copy(self) -> Latch:
+        """
+        A latch that has learned the same.
+        """
+        twin = Latch(self.described)
+        for name in self.__slots__:
+            setattr(twin, name, getattr(self, name))
+        return twin
+
     def describe(self, described: Described) -> None:
         """
         New SDP: learning opens again.

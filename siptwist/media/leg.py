@@ -4,6 +4,8 @@ A media stream and its two legs: forked branches, addresses, counters.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from siptwist.media.latch import Address, Described, Latch
 from siptwist.media.rtp import RTCP_HEADER, RTP_HEADER, is_rtcp
 from siptwist.media.stream import Party
@@ -38,16 +40,29 @@ class Flow:
         self.unsent = 0
 
 
+class Saved(NamedTuple):
+    """
+    What a leg knew at a moment: see :meth:`Leg.save`.
+    """
+
+    branches: dict[str, Latch]
+    refused: frozenset[str]
+    chosen: str
+    speaker: str
+    held: bool
+
+
 class Leg:
     """
     Where the media of one party of a stream come from and go to.
 
     A forked callee has a :class:`~siptwist.media.latch.Latch` for each branch
-    that described itself.  All of them are heard until one is confirmed; the
-    one described last is spoken to.
+    that described itself.  The one described last is spoken to.  Until one is
+    confirmed one of them speaks: whichever begins first, until a branch that
+    was described later begins.  All of them learn.
     """
 
-    __slots__ = ("_branches", "_chosen", "_refused", "held", "rtcp", "rtp")
+    __slots__ = ("_branches", "_chosen", "_refused", "_speaker", "held", "rtcp", "rtp")
 
     def __init__(self) -> None:
         self.rtp = Flow()
@@ -56,7 +71,21 @@ class Leg:
         self.held = False
         self._branches: dict[str, Latch] = {}
         self._refused: frozenset[str] = frozenset()
-        self._chosen = _NOBODY
+        self._chosen = self._speaker = _NOBODY
+
+    def save(self) -> Saved:
+        """
+        What :meth:`restore` takes back, once: addresses, branches and hold, not counters.
+        """
+        branches = {name: latch.copy() for name, latch in self._branches.items()}
+        return Saved(branches, self._refused, self._chosen, self._speaker, self.held)
+
+    def restore(self, saved: Saved) -> None:
+        """
+        Be as we were: what was described since then was refused after all.
+        """
+        self._branches, self._refused, self._chosen, self._speaker, self.held = saved
+        self._publish()
 
     def describe(self, branch: str, described: Described, held: bool = False) -> None:
         """
@@ -93,7 +122,7 @@ class Leg:
         if branch in self._refused:
             return False
         if branch in self._branches:
-            self._chosen = branch
+            self._chosen = self._speaker = branch
             if len(self._branches) > 1:
                 self._branches = {branch: self._branches[branch]}
                 self._publish()
@@ -101,31 +130,37 @@ class Leg:
 
     def judge_rtp(self, data: bytes, source: Address) -> bool:
         """
-        Whether a packet on the RTP port is this party's.  Counts those that are not.
+        Whether a packet on the RTP port is this party's and to be relayed.
+
+        Counts those of strangers; not those of a branch that speaks no more.
         """
-        latches = self._heard()
-        if len(latches) > 1:
-            latches.sort(key=lambda latch: not latch.is_at(source))
-        latch = next((latch for latch in latches if latch.accept(data, source)), None)
-        if latch is None:
-            self.rtp.strangers += 1
-            return False
-        if latch.described.is_rtp and len(data) < RTP_HEADER and not is_rtcp(data):
-            self.rtp.short += 1
-            return False
-        self._publish()
-        return True
+        branches = self._heard()
+        if len(branches) > 1:
+            branches.sort(key=lambda branch: not branch[1].is_at(source))
+        for name, latch in branches:
+            if not latch.accept(data, source):
+                continue
+            if latch.described.is_rtp and len(data) < RTP_HEADER and not is_rtcp(data):
+                self.rtp.short += 1
+                return False
+            if self._is_late(name):
+                return False
+            self._speaker = name
+            self._publish()
+            return True
+        self.rtp.strangers += 1
+        return False
 
     def judge_rtcp(self, data: bytes, source: Address) -> bool:
         """
         Whether a packet on the RTCP port is this party's.  Counts those that are not.
         """
-        for latch in self._heard():
+        for name, latch in self._heard():
             if latch.accept_rtcp(source):
                 if latch.described.is_rtp and len(data) < RTCP_HEADER:
                     self.rtcp.short += 1
                     return False
-                return True
+                return not self._is_late(name)
         self.rtcp.strangers += 1
         return False
 
@@ -134,8 +169,8 @@ class Leg:
         """
         Where the party that is spoken to said its RTP is.
         """
-        latch = self._spoken_to()
-        return latch.described.rtp if latch else None
+        spoken_to = self._spoken_to()
+        return spoken_to[1].described.rtp if spoken_to else None
 
     def addresses(self) -> set[Address]:
         """
@@ -144,31 +179,43 @@ class Leg:
         told = (latch.described for latch in self._branches.values())
         return {address for one in told for address in (one.rtp, one.rtcp) if address}
 
-    def _heard(self) -> list[Latch]:
+    def _heard(self) -> list[tuple[str, Latch]]:
         """
-        The latches that may speak, the one described last first.
+        The branches that we listen to, the one described last first.
         """
         if self._chosen in self._branches:
-            return [self._branches[self._chosen]]
-        return list(reversed(self._branches.values()))
+            return [(self._chosen, self._branches[self._chosen])]
+        return list(reversed(self._branches.items()))
 
-    def _spoken_to(self) -> Latch | None:
+    def _is_late(self, branch: str) -> bool:
         """
-        The first of those that may speak.
+        Whether another branch, described later than this one, has begun to speak.
         """
-        chosen = self._branches.get(self._chosen)
-        return chosen or next(reversed(self._branches.values()), None)
+        if branch == self._speaker or self._speaker not in self._branches:
+            return False
+        order = list(self._branches)
+        return order.index(branch) < order.index(self._speaker)
+
+    def _spoken_to(self) -> tuple[str, Latch] | None:
+        """
+        The branch that was confirmed, or else the one described last.
+        """
+        if self._chosen in self._branches:
+            return self._chosen, self._branches[self._chosen]
+        return next(reversed(self._branches.items()), None)
 
     def _make_room(self) -> None:
         if len(self._branches) >= MAX_BRANCHES:
             del self._branches[next(name for name in self._branches if name != self._chosen)]
 
     def _publish(self) -> None:
-        latch = self._spoken_to()
-        if latch is None:
+        spoken_to = self._spoken_to()
+        if spoken_to is None:
             self.rtp.source = self.rtp.destination = self.rtcp.destination = None
             return
-        self.rtp.source = latch.source
+        name, latch = spoken_to
+        # Only who speaks is heard without another look.
+        self.rtp.source = latch.source if name == self._speaker else None
         self.rtp.destination = latch.destination
         self.rtcp.destination = latch.rtcp_destination
 

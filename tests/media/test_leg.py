@@ -88,12 +88,44 @@ class ForkTests(SynchronousTestCase):
         self.leg.describe("a", described(ONE))
         self.leg.describe("b", described(TWO))
 
-    def test_all_are_heard_early(self) -> None:
+    def test_later_takes_over(self) -> None:
         """
-        Early media of every branch reach the caller, each from its own address only.
+        The caller hears one branch: the later one, once it speaks, and no mix of both.
         """
-        self.assertEqual(speak(self.leg, ONE) + speak(self.leg, TWO), [True] * 2 * SETTLED)
-        self.assertEqual(speak(self.leg, STRANGER, 1), [False])
+        self.assertEqual(speak(self.leg, ONE, 2), [True] * 2)
+        self.assertEqual(speak(self.leg, TWO, 1), [True])
+        self.assertEqual(speak(self.leg, ONE, 2), [False] * 2)
+        self.assertEqual(speak(self.leg, TWO), [True] * SETTLED)
+
+    def test_earlier_is_no_stranger(self) -> None:
+        """
+        A branch that speaks no more is not counted among strangers; a stranger is.
+        """
+        speak(self.leg, TWO)
+        speak(self.leg, ONE)
+        self.assertFalse(self.leg.judge_rtcp(rtcp(), ONE))
+        self.assertEqual((self.leg.rtp.strangers, self.leg.rtcp.strangers), (0, 0))
+        self.assertEqual((speak(self.leg, STRANGER, 1), self.leg.rtp.strangers), ([False], 1))
+
+    def test_earlier_speaks_again(self) -> None:
+        """
+        The earlier branch is heard again when the later one refuses the stream, alone too.
+        """
+        self.leg.describe("c", described(STRANGER))
+        for branch in (TWO, STRANGER):
+            speak(self.leg, branch)
+        self.leg.refuse("c")
+        self.assertEqual((speak(self.leg, ONE, 1), self.leg.rtp.source), ([True], None))
+        self.assertEqual((speak(self.leg, TWO, 1), speak(self.leg, ONE, 1)), ([True], [False]))
+
+    def test_said_again(self) -> None:
+        """
+        A branch that describes itself once more takes over once more, when it speaks.
+        """
+        speak(self.leg, TWO)
+        self.leg.describe("a", described(ONE))
+        self.assertEqual(speak(self.leg, TWO, 1) + speak(self.leg, ONE, 1), [True, True])
+        self.assertEqual(speak(self.leg, TWO, 1), [False])
 
     def test_last_is_spoken_to(self) -> None:
         """
@@ -139,6 +171,7 @@ class ForkTests(SynchronousTestCase):
         """
         self.assertTrue(self.leg.confirm("c"))
         self.assertEqual(speak(self.leg, ONE, 1) + speak(self.leg, TWO, 1), [True, True])
+        self.assertEqual(self.leg.rtp.destination, TWO)
 
     def test_refused(self) -> None:
         """
@@ -158,6 +191,49 @@ class ForkTests(SynchronousTestCase):
             self.leg.refuse(f"none{n}")
         self.assertLessEqual(len(self.leg.addresses()), MAX_BRANCHES * 2)
         self.assertEqual(self.leg.rtp.destination, ONE)
+
+
+class SavedTests(SynchronousTestCase):
+    """
+    A description that took effect, and was refused after that.
+    """
+
+    def setUp(self) -> None:
+        self.leg = Leg()
+        self.leg.describe("a", described(ONE))
+        self.leg.confirm("a")
+        speak(self.leg, ONE)
+        self.saved = self.leg.save()
+
+    def test_restored(self) -> None:
+        """
+        A refused move leaves the party where it was, settled as before.
+        """
+        self.leg.describe("a", described(TWO), held=True)
+        speak(self.leg, TWO)
+        self.leg.restore(self.saved)
+        self.assertEqual((self.leg.rtp.source, self.leg.rtp.destination), (ONE, ONE))
+        self.assertEqual((self.leg.held, speak(self.leg, TWO, 1)), (False, [False]))
+        self.assertEqual(self.leg.described, ONE)
+
+    def test_branches(self) -> None:
+        """
+        A refused change of branches is taken back as well.
+        """
+        self.leg.refuse("b")
+        self.leg.describe("b", described(TWO))
+        self.leg.confirm("b")
+        self.leg.refuse("a")
+        self.leg.restore(self.saved)
+        self.assertEqual((self.leg.rtp.destination, self.leg.confirm("a")), (ONE, True))
+
+    def test_counters(self) -> None:
+        """
+        Packets that were counted in between stay counted.
+        """
+        speak(self.leg, STRANGER, 3)
+        self.leg.restore(self.saved)
+        self.assertEqual(self.leg.rtp.strangers, 3)
 
 
 class MediaStreamTests(SynchronousTestCase):
