@@ -55,12 +55,8 @@ class Request(NamedTuple):
     headers: Headers
     body: bytes = b""
 
-    @property
-    def start_line(self) -> str:
-        return f"{self.method} {self.uri} SIP/2.0"
-
     def __bytes__(self) -> bytes:
-        return _to_bytes(self.start_line, self.headers, self.body)
+        return _to_bytes(f"{self.method} {self.uri} SIP/2.0", self.headers, self.body)
 
 
 class Response(NamedTuple):
@@ -73,12 +69,8 @@ class Response(NamedTuple):
     headers: Headers
     body: bytes = b""
 
-    @property
-    def start_line(self) -> str:
-        return f"SIP/2.0 {self.status} {self.reason}"
-
     def __bytes__(self) -> bytes:
-        return _to_bytes(self.start_line, self.headers, self.body)
+        return _to_bytes(f"SIP/2.0 {self.status} {self.reason}", self.headers, self.body)
 
 
 Message = Request | Response

@@ -11,7 +11,7 @@ import enum
 import re
 from typing import Any
 
-from siptwist.sip.hop import Hop, Side
+from siptwist.sip.hop import Hop, Side, plain_members
 from siptwist.sip.message import Request, call_id_of, cseq_of, from_of, via_of
 from siptwist.sip.timers import LIFETIME, T1, T2, T4, TIMER_C
 
@@ -19,6 +19,7 @@ from siptwist.sip.timers import LIFETIME, T1, T2, T4, TIMER_C
 Key = str
 
 
+@plain_members
 class State(enum.Enum):
     """
     Calling is also the Trying of a non-INVITE transaction.
@@ -34,6 +35,7 @@ class State(enum.Enum):
     __hash__ = object.__hash__
 
 
+@plain_members
 class Event(enum.Enum):
     """
     What a timer asks of the owner.

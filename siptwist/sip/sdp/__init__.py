@@ -1,0 +1,8 @@
+"""
+Session descriptions (RFC 8866): found in a body, read, and rewritten.
+"""
+
+from siptwist.sip.sdp.description import MAX_MEDIA, MediaDescription, SessionDescription
+from siptwist.sip.sdp.finding import find_sdp
+
+__all__ = ["MAX_MEDIA", "MediaDescription", "SessionDescription", "find_sdp"]

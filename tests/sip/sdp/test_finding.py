@@ -1,0 +1,95 @@
+"""
+Session descriptions are found in bodies of several parts, too.
+"""
+
+from __future__ import annotations
+
+import random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from siptwist.sip.sdp import find_sdp
+from tests.sip.sdp.samples import SIX, mutate
+
+MULTIPART = (
+    b"preamble\r\n--unique-boundary-1\r\nContent-Type: text/plain\r\n\r\nhi\r\n"
+    b"--unique-boundary-1\r\nContent-ID: <a@b>\r\ncontent-type :\r\n application/SDP; x=y\r\n\r\n"
+    + SIX
+    + b"\r\n--unique-boundary-1--\r\nepilogue"
+)
+
+
+class FindingTests(SynchronousTestCase):
+    def find(self, content_type: str, body: bytes) -> bytes | None:
+        found = find_sdp(content_type, body)
+        return None if found is None else body[found[0] : found[1]]
+
+    def test_whole_body(self) -> None:
+        """
+        A body of type application/sdp is found as a whole.
+        """
+        self.assertEqual(self.find("Application/SDP ; charset=x", SIX), SIX)
+
+    def test_other_body(self) -> None:
+        """
+        A body of another type holds no session description.
+        """
+        for content_type in ("text/plain", "", "application/sdpfrag", "garbage", "multipart/mixed"):
+            self.assertIsNone(self.find(content_type, SIX))
+
+    def test_part(self) -> None:
+        """
+        The session description is found between the boundaries of a multipart body.
+        """
+        for content_type in (
+            "multipart/mixed;boundary=unique-boundary-1",
+            'multipart/alternative; a=b; Boundary = "unique-boundary-1"',
+        ):
+            self.assertEqual(self.find(content_type, MULTIPART), SIX)
+
+    def test_nested(self) -> None:
+        """
+        A multipart body within a multipart body is looked into.
+        """
+        body = (
+            b"--outer\nContent-Type: multipart/mixed;\n boundary=unique-boundary-1\n\n"
+            + MULTIPART
+            + b"\n--outer--"
+        )
+        self.assertEqual(self.find("multipart/related;boundary=outer", body), SIX)
+
+    def test_longer_boundary(self) -> None:
+        """
+        A line that only begins like the boundary does not end a part.
+        """
+        body = b"--a\r\nContent-Type: application/sdp\r\n\r\n" + SIX + b"--ab\r\nx\r\n--a--"
+        self.assertEqual(self.find("multipart/mixed;boundary=a", body), SIX + b"--ab\r\nx")
+
+    def test_encoded_part(self) -> None:
+        """
+        A part in base64 cannot be edited and is not found.
+        """
+        body = (
+            b"--a\r\nContent-Type: application/sdp\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+            b"dj0w\r\n--a--"
+        )
+        self.assertIsNone(self.find("multipart/mixed;boundary=a", body))
+
+    def test_no_end(self) -> None:
+        """
+        A multipart body without its last boundary holds nothing we could trust.
+        """
+        body = b"--a\r\nContent-Type: application/sdp\r\n\r\nv=0"
+        self.assertIsNone(self.find("multipart/mixed;boundary=a", body))
+
+    def test_multipart_mutations(self) -> None:
+        """
+        However a multipart body is damaged, what is found lies within it.
+        """
+        chance = random.Random(2046)
+        pieces = MULTIPART.splitlines(keepends=True)
+        for _ in range(2000):
+            body = mutate(chance, MULTIPART, pieces)
+            found = find_sdp("multipart/mixed;boundary=unique-boundary-1", body)
+            if found is not None:
+                self.assertTrue(0 <= found[0] <= found[1] <= len(body), body)
