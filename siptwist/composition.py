@@ -215,6 +215,16 @@ def _relaying(
     )
 
 
+def make_resolver(reactor: Any, bound: Iterable[str], chance: Callable[[int], int]) -> Resolver:
+    """
+    :param bound: the addresses of our SIP sockets; without one of IPv6 nothing could
+        be sent to what an AAAA record says, so none is asked for.
+    """
+    lookups = Lookups(reactor, system_resolver(reactor))
+    has_ipv6 = any(":" in address for address in bound)
+    return Resolver(reactor, lookups, chance, ask_naptr=True, ipv6=has_ipv6)
+
+
 def _addressing(
     settings: Settings,
     find: Find,
@@ -269,7 +279,7 @@ def compose(
     registrations.retire = core.retire
     transactions = TransactionService(reactor, listening)
     mediation, refreshing = _mediation(core, negotiation, relaying, reactor)
-    resolver = Resolver(reactor, Lookups(reactor, system_resolver(reactor)), chance, ask_naptr=True)
+    resolver = make_resolver(reactor, identity.bound.values(), chance)
     forwarding = Forwarding(
         reactor,
         core,

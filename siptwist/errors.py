@@ -77,9 +77,11 @@ class NoFreePorts(SIPError):
 class Unresolvable(SIPError):
     """
     No address is known for a next hop (RFC 3263).
+
+    404: there is no such name; 504: nobody has told us in time; 503: we cannot ask.
     """
 
-    status = 503
+    status = 504
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class FakeResolver:
             return list(self.names[host])
         if host.replace(".", "").isdigit() or ":" in host:
             return [Hop(host, port or 5060)]
-        return fail(Unresolvable(f"{host} is not known"))
+        return fail(Unresolvable(f"{host} is not known", 404))
 
     def answer(self) -> None:
         """
@@ -101,7 +101,15 @@ class FakeResolver:
             if host in self.names:
                 waiter.callback(list(self.names[host]))
             else:
-                waiter.errback(Unresolvable(f"{host} is not known"))
+                waiter.errback(Unresolvable(f"{host} is not known", 404))
+
+    def fail(self, error: Exception) -> None:
+        """
+        All that waits is in vain.
+        """
+        waiting, self._waiting = self._waiting, []
+        for _, waiter in waiting:
+            waiter.errback(error)
 
     def mark_dead(self, hop: Hop) -> None:
         self.dead.append(hop)

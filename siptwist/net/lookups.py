@@ -92,6 +92,13 @@ class Lookups:
             name = entry[1].alias
         return ()
 
+    def recall(self, question: Question) -> Answer | None:
+        """
+        What is known of a name itself, without its aliases.
+        """
+        entry = self._answers.get(question)
+        return None if entry is None or entry[0] <= self._reactor.seconds() else entry[1]
+
     def ask(self, question: Question, listener: Listener) -> bool:
         """
         Look a question up, or wait with those who already asked it.

@@ -16,6 +16,7 @@ from siptwist.errors import Unresolvable
 from siptwist.interfaces import IResolver
 from siptwist.net.lookups import Lookups, Question
 from siptwist.net.records import (
+    Answer,
     Kind,
     Pointer,
     Record,
@@ -88,12 +89,17 @@ class Resolver:
             return [self._hop(host, port, transport or self._transports[0])]
         name = canonical_name(host)
         if name is None:
-            return fail(Unresolvable(f"{host!r} is not a host name"))
+            return fail(Unresolvable(f"{host!r} is not a host name", 404))
         wanted = _Wanted(name, port, transport)
         hops, questions = self._walk(wanted)
         if hops and not questions:
             return self._live_first(hops)
-        waiting = _Waiting(lambda: self._walk(wanted), self._lookups, self._reactor)
+        waiting = _Waiting(
+            lambda: self._walk(wanted),
+            lambda: self._is_unknown(name),
+            self._lookups,
+            self._reactor,
+        )
         deferred = waiting.deferred
         deferred.addCallback(self._live_first)
         waiting.start()
@@ -171,6 +177,18 @@ class Resolver:
         found = self._find(Kind.NAPTR, host, questions)
         return order_pointers([each for each in found if isinstance(each, Pointer)], spoken)
 
+    def _is_unknown(self, name: str) -> bool:
+        """
+        Whether name servers have said that nobody is reached by this name: there are
+        no addresses, or the service is denied.
+        """
+        services = [(Kind.SRV, prefix + name) for prefix, _ in _SERVICES.values()]
+        addresses = [self._lookups.recall((kind, name)) for kind in self._kinds]
+        others = map(self._lookups.recall, [*services, (Kind.NAPTR, name)])
+        known = [each for each in (*addresses, *others) if each is not None]
+        is_answered = None not in addresses or any(each.records for each in known)
+        return is_answered and not any(map(_says_something, known))
+
     def _find_addresses(self, wanted: _Wanted, questions: list[Question]) -> list[Hop]:
         transport = wanted.transport or self._transports[0]
         addresses: list[str] = []
@@ -208,20 +226,30 @@ class Resolver:
         return Hop(address, port or _SERVICES.get(transport, ("", 5060))[1], transport)
 
 
+def _says_something(answer: Answer) -> bool:
+    """
+    Whether it is more than "there is none": a service of "." is as little.
+    """
+    there = any(not isinstance(each, Service) or each.target for each in answer.records)
+    return there or answer.failed or bool(answer.alias)
+
+
 class _Waiting:
     """
     One caller who waits, until there are hops, no hope, or no time.
     """
 
-    __slots__ = ("_asked", "_lookups", "_timer", "_walk", "deferred")
+    __slots__ = ("_asked", "_is_unknown", "_lookups", "_timer", "_walk", "deferred")
 
     def __init__(
         self,
         walk: Callable[[], tuple[list[Hop], list[Question]]],
+        is_unknown: Callable[[], bool],
         lookups: Lookups,
         reactor: Any,
     ) -> None:
         self._walk = walk
+        self._is_unknown = is_unknown
         self._lookups = lookups
         self._asked: set[Question] = set()
         self._timer = reactor.callLater(ANSWER_SECONDS, self._out_of_time)
@@ -245,21 +273,23 @@ class _Waiting:
             if question not in self._asked and self._timer is not None:
                 self._asked.add(question)
                 if not self._lookups.ask(question, self._step):
-                    self._fail("Too many names are being looked up")
+                    self._fail("Too many names are being looked up", 503)
                     return
 
     def _out_of_time(self) -> None:
         self._finish(self._walk()[0])
 
     def _finish(self, hops: list[Hop]) -> None:
-        if not hops:
-            self._fail("No address is known for the next hop")
+        if not hops and self._is_unknown():
+            self._fail("There is no address of this name", 404)
+        elif not hops:
+            self._fail("No name server told an address", 504)
         elif self._stop():
             self.deferred.callback(hops)
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, status: int) -> None:
         if self._stop():
-            self.deferred.errback(Unresolvable(reason))
+            self.deferred.errback(Unresolvable(reason, status))
 
     def _cancelled(self, deferred: Deferred[list[Hop]]) -> None:
         self._stop()

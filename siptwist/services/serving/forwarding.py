@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from siptwist.errors import MalformedMessage, NoFreePorts, SIPError
+from siptwist.errors import MalformedMessage, NoFreePorts, SIPError, Unresolvable
 from siptwist.interfaces import IMessageSender, IResolver
 from siptwist.logs import logger
 from siptwist.proxy.core import Core
@@ -99,18 +99,17 @@ class Forwarding:
             self._refuse(context, branch, SIPError(type(error).__name__, 500))
 
     def _refuse(self, context: Context, branch: str, error: SIPError) -> None:
+        status = _status_of(error, context)
         self._log.info(
             "{method} {uri!r}: {status} {reason} [{call_id}]",
             method=context.forward.ticket.method,
             uri=context.forward.ticket.request.uri,
-            status=error.status,
+            status=status,
             reason=error.reason,
             call_id=context.forward.ticket.call_id,
         )
         retry = getattr(error, "retry_after", None)
         extra = (("Retry-After", str(retry)),) if retry else ()
-        # Only who is short of something itself says 503: it keeps callers away.
-        status = 500 if error.status == 503 and not retry else error.status
         self.own_answer(context, branch, status, error.reason, extra)
 
     def own_answer(
@@ -361,3 +360,13 @@ class Forwarding:
             self._transactions.respond(context.transaction, answer)
             if 200 <= answer.status < 300 and not context.fork.pending:
                 context.slim()
+
+
+def _status_of(error: SIPError, context: Context) -> int:
+    """
+    That a Route, or the outbound proxy, does not exist says nothing about the user.
+    """
+    if not isinstance(error, Unresolvable) or error.status != 404:
+        return error.status
+    is_asked_for = any(target.uri == target.next_hop for target in context.forward.targets)
+    return 404 if is_asked_for else 503

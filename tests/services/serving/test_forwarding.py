@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from zope.interface.verify import verifyObject
 
-from siptwist.errors import NoFreePorts, SIPError
+from siptwist.errors import NoFreePorts, SIPError, Unresolvable
 from siptwist.interfaces import IMediaBackend, IRegistrationStore, IResolver
 from siptwist.media.stream import CallKey, Party
 from siptwist.sip.headers import make_header
@@ -631,12 +631,29 @@ class ServersTests(WalkingCase):
 
     def test_unknown_domain(self) -> None:
         """
-        A domain that DNS does not know: 500, and nothing left behind.
+        A domain that DNS does not know: 404, and nothing left behind.
         """
         sent = self.phone.invite("sip:carol@nowhere.example")
-        self.assertEqual(self.phone.statuses("INVITE"), [500])
+        self.assertEqual(self.phone.statuses("INVITE"), [404])
         self.phone.acknowledge(sent, self.phone.answer("INVITE"))
         self.assert_clean(self.phone.call_id)
+
+    def test_unknown_route(self) -> None:
+        """
+        That a proxy on the way does not exist is no 404: nobody knows of the user.
+        """
+        self.phone.invite(CAROL, headers=[("Route", "<sip:nowhere.example;lr>")])
+        self.assertEqual(self.phone.statuses("INVITE"), [503])
+
+    def test_silent_name_servers(self) -> None:
+        """
+        Name servers that say nothing: 504, which keeps nobody away from us.
+        """
+        self.proxy.resolver.slow.add("slow.example")
+        self.phone.invite("sip:carol@slow.example")
+        self.proxy.resolver.fail(Unresolvable("No name server told an address", 504))
+        self.assertEqual(self.phone.statuses("INVITE"), [504])
+        self.assertIsNone(self.phone.answer("INVITE").headers.get("retry-after"))
 
     def test_slow_domain(self) -> None:
         """
