@@ -27,6 +27,7 @@ from siptwist.proxy.routing import host_and_port
 from siptwist.proxy.session.negotiation import Negotiation
 from siptwist.services.serving.context import SERVER, Context, Upward, new_branch, new_tag, when
 from siptwist.services.serving.failover import PATIENCE, Failover
+from siptwist.services.serving.hangup import HangUp
 from siptwist.services.serving.mediation import Mediation
 from siptwist.services.transactions import TransactionService
 from siptwist.sip.hop import Hop, Side
@@ -69,6 +70,7 @@ class Forwarding:
         self._mediation = mediation
         self.resolver = resolver
         self.failover = Failover(self)
+        self._hangup = HangUp(transactions, sender)
 
     # To the targets
 
@@ -308,6 +310,7 @@ class Forwarding:
         """
         transaction, passage = context.transaction, context.passages.get(branch)
         if transaction is None or transaction.status >= 300:
+            self._hang_up(passage, response)
             return
         ticket = context.forward.ticket
         if passage is None:
@@ -326,9 +329,9 @@ class Forwarding:
                 reason=error.reason,
                 call_id=ticket.call_id,
             )
-            if response.status < 200:
-                return
-            answer, description = self._own_refusal(context, passage, 502), None
+            if response.status >= 200:
+                self._disappoint(context, passage, response, 502)
+            return
         if description is None:
             self._send_back(context, passage, answer)
             return
@@ -336,17 +339,25 @@ class Forwarding:
             answer,
             description,
             lambda anchored: self._send_back(context, passage, anchored),
-            lambda status: self._send_back(
-                context, passage, self._own_refusal(context, passage, status)
-            ),
+            lambda status: self._disappoint(context, passage, response, status),
         )
 
-    def _own_refusal(self, context: Context, passage: Passage, status: int) -> Response:
+    def _disappoint(
+        self, context: Context, passage: Passage, response: Response, status: int
+    ) -> None:
         """
-        What the caller is told in the place of an answer that cannot be used.
+        The caller is refused in the place of an answer that cannot be used, and
+        whoever gave it is told that nobody heard it.
         """
-        response = make_response(context.forward.ticket.request, status, "", new_tag(), (SERVER,))
-        return self._passages.answer(passage, response, self._core.identity)
+        request = context.forward.ticket.request
+        refusal = make_response(request, status, "", new_tag(), (SERVER,))
+        answer = self._passages.answer(passage, refusal, self._core.identity)
+        self._send_back(context, passage, answer)
+        self._hang_up(passage, response)
+
+    def _hang_up(self, passage: Passage | None, response: Response) -> None:
+        if passage is not None:
+            self._hangup.end(passage, response, self.resolver, self._core.identity)
 
     def _send_back(self, context: Context, passage: Passage, answer: Response) -> None:
         self._mediation.settle(passage, answer)
