@@ -5,14 +5,17 @@ A party behind NAT sends from an address that its SDP does not name, and hears
 only what is sent back there.  Whoever believes every packet hands the call to
 a stranger (CVE-2017-14099, CVE-2025-53399).  So a source is learned only when
 its host is the one that the SDP names or that the signaling comes from, and
-the first four packets in order settle it until there is new SDP.
+the first four packets in order settle it until there is new SDP.  After that a
+NAT router that gives the party another port is followed only when the same
+sender visibly goes on there: SSRC, numbers and timestamps.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from siptwist.media.rtp import is_rtp, rises, sequence, ssrc
+from siptwist.media.quality import Reception
+from siptwist.media.rtp import is_dtls, is_rtp, rises, sequence, ssrc, timestamp
 
 #: Host and port, as sockets report them.
 Address = tuple[str, int]
@@ -22,6 +25,9 @@ SETTLED = 4
 #: As many from the source that the SDP before this one led to: a party that
 #: moves is still heard from its old port for a moment.
 SETTLED_AGAIN = 50
+#: How far a sender may have gone on when it is heard from another port: in
+#: packets (RFC 3550 appendix A.1), and in units of its timestamp (90 s of video).
+MAX_GAP, MAX_LEAP = 3000, 1 << 23
 
 
 class Described(NamedTuple):
@@ -29,7 +35,8 @@ class Described(NamedTuple):
     What one SDP says about where a party receives and sends.
 
     ``rtp`` is ``None`` for a host that cannot be sent to; ``mute`` says that
-    the party asked for nothing to be sent at all (``c=`` of 0.0.0.0).
+    the party asked for nothing to be sent at all (``c=`` of 0.0.0.0), ``is_dtls``
+    that RTP waits for a handshake (RFC 5764).
     """
 
     rtp: Address | None
@@ -37,6 +44,7 @@ class Described(NamedTuple):
     signaling_host: str
     is_rtp: bool = True
     mute: bool = False
+    is_dtls: bool = False
 
 
 class Latch:
@@ -49,11 +57,13 @@ class Latch:
 
     __slots__ = (
         "_former",
+        "_heard_packets",
         "_last",
         "_proven",
         "_run",
         "_runner",
         "_ssrc",
+        "_stamp",
         "described",
         "heard",
         "source",
@@ -66,8 +76,8 @@ class Latch:
         self._former: Address | None = None
         self._proven = False
         self._runner: Address | None = None
-        self._run = self._last = 0
-        self._ssrc = b""
+        self._run = self._last = self._stamp = self._heard_packets = 0
+        self._ssrc = 0
 
     def copy(self) -> Latch:
         """
@@ -133,8 +143,38 @@ class Latch:
             return False
         if self.described.is_rtp and not is_rtp(data):
             # STUN, DTLS and multiplexed RTCP pass from a known source; they prove nothing.
+            if self.described.is_dtls and is_dtls(data):
+                self._greet(source)
             return self.is_at(source)
         self._count(data, source)
+        return True
+
+    def follow(self, data: bytes, source: Address, before: Reception, packets: int) -> bool:
+        """
+        Whether the settled party has moved to another port of its host: the
+        same sender goes on there, and says nothing more on the old one.
+
+        :param before: what was received from it so far.
+        :param int packets: how many were.
+        """
+        at = self.source
+        if at is None or source[0] != at[0] or not self.described.is_rtp or not is_rtp(data):
+            return False
+        if ssrc(data) != before.source:
+            return False
+        if source != self._runner or packets != self._heard_packets:
+            self._runner, self._heard_packets, self._run = source, packets, 0
+            self._last, self._stamp = before.number, before.stamp
+        number, stamp = sequence(data), timestamp(data)
+        gap, leap = (number - self._last) & 0xFFFF, (stamp - self._stamp) & 0xFFFFFFFF
+        if not (0 < gap <= MAX_GAP and leap <= MAX_LEAP):
+            return False
+        self._last, self._stamp = number, stamp
+        self._run += 1
+        if self._run < SETTLED:
+            return False
+        self.heard = self.source = source
+        self._forget_run()
         return True
 
     def accept_rtcp(self, source: Address) -> bool:
@@ -156,7 +196,15 @@ class Latch:
     def _forget_run(self) -> None:
         self._runner = None
         self._run = self._last = 0
-        self._ssrc = b""
+        self._ssrc = 0
+
+    def _greet(self, source: Address) -> None:
+        """
+        A handshake goes back where it comes from; RTP settles that later.
+        """
+        outrun = self._runner is not None and self._runner == self.described.rtp
+        if self._run == 0 and not (outrun or self._proven or source == self._former):
+            self._runner = self.heard = source
 
     def _count(self, data: bytes, source: Address) -> None:
         named = self.described.rtp

@@ -4,9 +4,11 @@ A media stream and its two legs: forked branches, addresses, counters.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from siptwist.media.latch import Address, Described, Latch
+from siptwist.media.quality import Quality, Reception
 from siptwist.media.rtp import RTCP_HEADER, RTP_HEADER, is_rtcp
 from siptwist.media.stream import Party
 
@@ -22,12 +24,29 @@ class Flow:
     What arrives on one socket from a party, and where its packets are sent.
 
     Whoever moves packets accepts those of ``source`` without asking, asks the
-    leg about the rest, and counts here.
+    leg about the rest, counts here, and gives each accepted packet to ``note``
+    with the time.
     """
 
-    __slots__ = ("destination", "octets", "packets", "short", "source", "strangers", "unsent")
+    __slots__ = (
+        "destination",
+        "is_rtp",
+        "note",
+        "octets",
+        "packets",
+        "reception",
+        "short",
+        "source",
+        "strangers",
+        "unsent",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, is_rtp: bool = False) -> None:
+        self.reception = Reception()
+        self.note: Callable[[bytes, float], None] = self.reception.touch
+        #: Whether packets have an RTP header, or something else that shares its port.
+        self.is_rtp = False
+        self.expect(is_rtp)
         self.source: Address | None = None
         self.destination: Address | None = None
         #: Accepted from the party.
@@ -38,6 +57,19 @@ class Flow:
         self.short = 0
         #: Meant for the party, refused by the network.
         self.unsent = 0
+
+    def expect(self, is_rtp: bool) -> None:
+        """
+        Measure what comes as RTP, or do not.
+        """
+        self.is_rtp = is_rtp
+        self.note = self.reception.note if is_rtp else self.reception.touch
+
+    def quality(self) -> Quality:
+        """
+        How well the party is heard.
+        """
+        return self.reception.quality(self.packets, self.octets)
 
 
 class Saved(NamedTuple):
@@ -65,7 +97,7 @@ class Leg:
     __slots__ = ("_branches", "_chosen", "_refused", "_speaker", "held", "rtcp", "rtp")
 
     def __init__(self) -> None:
-        self.rtp = Flow()
+        self.rtp = Flow(is_rtp=True)
         self.rtcp = Flow()
         #: Whether the party wants no media now.
         self.held = False
@@ -148,6 +180,9 @@ class Leg:
             self._speaker = name
             self._publish()
             return True
+        if self._has_moved(data, source):
+            self._publish()
+            return True
         self.rtp.strangers += 1
         return False
 
@@ -196,6 +231,13 @@ class Leg:
         order = list(self._branches)
         return order.index(branch) < order.index(self._speaker)
 
+    def _has_moved(self, data: bytes, source: Address) -> bool:
+        """
+        Whether the one who speaks goes on from another port of its host.
+        """
+        latch, flow = self._branches.get(self._speaker), self.rtp
+        return latch is not None and latch.follow(data, source, flow.reception, flow.packets)
+
     def _spoken_to(self) -> tuple[str, Latch] | None:
         """
         The branch that was confirmed, or else the one described last.
@@ -216,6 +258,8 @@ class Leg:
         name, latch = spoken_to
         # Only who speaks is heard without another look.
         self.rtp.source = latch.source if name == self._speaker else None
+        if latch.described.is_rtp is not self.rtp.is_rtp:
+            self.rtp.expect(latch.described.is_rtp)
         self.rtp.destination = latch.destination
         self.rtcp.destination = latch.rtcp_destination
 

@@ -30,6 +30,14 @@ def is_rtp(data: bytes) -> bool:
     )
 
 
+# RFC 7983 section 7: a first octet of 20 to 63 is DTLS; its record header has 13 octets.
+def is_dtls(data: bytes) -> bool:
+    """
+    Whether ``data`` begins like a DTLS record.
+    """
+    return len(data) >= 13 and 20 <= data[0] <= 63
+
+
 def sequence(data: bytes) -> int:
     """
     The sequence number of an RTP packet: 0..65535.
@@ -37,11 +45,18 @@ def sequence(data: bytes) -> int:
     return data[2] << 8 | data[3]
 
 
-def ssrc(data: bytes) -> bytes:
+def timestamp(data: bytes) -> int:
     """
-    The synchronization source of an RTP packet, as its four octets.
+    The timestamp of an RTP packet, in units of its clock.
     """
-    return data[8:12]
+    return int.from_bytes(data[4:8], "big")
+
+
+def ssrc(data: bytes) -> int:
+    """
+    The synchronization source of an RTP packet.
+    """
+    return int.from_bytes(data[8:12], "big")
 
 
 def rises(before: int, after: int) -> bool:

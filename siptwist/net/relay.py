@@ -74,6 +74,7 @@ class Relay(DatagramProtocol):
     toward: Flow = _UNUSED
     judge: Callable[[bytes, Address], bool] = staticmethod(_refuse)
     forward: Callable[[bytes, Address], Any] = staticmethod(_refuse)
+    seconds: Callable[[], float]
 
     def join(
         self, flow: Flow, judge: Callable[[bytes, Address], bool], toward: Flow, opposite: Relay
@@ -107,6 +108,7 @@ class Relay(DatagramProtocol):
             return
         flow.packets += 1
         flow.octets += len(datagram)
+        flow.note(datagram, self.seconds())
         if self.toward.destination is not None:
             try:
                 self.forward(datagram, self.toward.destination)
@@ -144,6 +146,7 @@ class Watch:
 
     def __init__(self, reactor: Any, poll: select.epoll | None = None) -> None:
         self._reactor = reactor
+        self.seconds: Callable[[], float] = reactor.seconds
         self._poll = poll or select.epoll()
         self.fileno = self._poll.fileno
         self._reads: dict[int, Callable[[], None]] = {}
@@ -209,6 +212,7 @@ class RelayPort:
         "_forward",
         "_judge",
         "_receive",
+        "_seconds",
         "_socket",
         "_toward",
         "_watch",
@@ -221,9 +225,11 @@ class RelayPort:
         self._wide = bound.family == _IPV6
         self._fileno = bound.fileno()
         self._receive = bound.recvfrom
+        self._seconds = watch.seconds
         self._flow = self._toward = _UNUSED
         self._judge: Callable[[bytes, Address], bool] = _refuse
         self._forward: Callable[[bytes, Address], Any] = _refuse
+        relay.seconds = watch.seconds
         # Of what makeConnection does, nothing else concerns a relay.
         relay.transport = cast(Any, self)
         watch.add(self._fileno, self.doRead)
@@ -258,6 +264,7 @@ class RelayPort:
             return
         flow.packets += 1
         flow.octets += len(data)
+        flow.note(data, self._seconds())
         destination = self._toward.destination
         if destination is not None:
             try:
@@ -302,6 +309,7 @@ class PlainBinder:
         """
         Bind ``relay`` and begin to wait for its packets.
         """
+        relay.seconds = self._reactor.seconds
         bound: Port = self._reactor.listenUDP(
             port, relay, interface=host, maxPacketSize=MAX_DATAGRAM
         )

@@ -9,6 +9,7 @@ import random
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.media.latch import SETTLED, SETTLED_AGAIN, Address, Described, Latch
+from siptwist.media.quality import Reception
 from tests.media.packets import DTLS, STUN, rtcp, rtp
 
 SDP = ("192.168.1.5", 4000)
@@ -118,7 +119,8 @@ class StrangerTests(SynchronousTestCase):
 
     def test_after_lock(self) -> None:
         """
-        After the lock even another port of the same host is a stranger.
+        After the lock even another port of the same host is a stranger, until it
+        shows that it continues.
         """
         latch = Latch(described())
         speak(latch, NAT)
@@ -241,6 +243,180 @@ class NewDescriptionTests(SynchronousTestCase):
         self.assertIsNone(latch.destination)
         latch.describe(described())
         self.assertEqual(latch.destination, NAT)
+
+
+class ContinuityTests(SynchronousTestCase):
+    """
+    A NAT router gives the party another port in mid-call, without new SDP.
+    """
+
+    MOVED = (NAT[0], 62000)
+
+    def setUp(self) -> None:
+        self.latch = Latch(described())
+        self.reception = Reception()
+        self.packets = 0
+        for number in range(100, 100 + SETTLED):
+            self.hear(number)
+
+    def hear(self, number: int) -> None:
+        self.assertTrue(self.latch.accept(rtp(number), NAT))
+        self.reception.note(rtp(number), 0.0)
+        self.packets += 1
+
+    def follow(self, data: bytes, source: Address = MOVED) -> bool:
+        return self.latch.follow(data, source, self.reception, self.packets)
+
+    def test_followed(self) -> None:
+        """
+        Four packets that go on with sender, number and timestamp bring the audio back.
+        """
+        heard = [self.follow(rtp(number)) for number in range(150, 154)]
+        self.assertEqual(heard, [False, False, False, True])
+        self.assertEqual((self.latch.source, self.latch.destination), (self.MOVED, self.MOVED))
+        self.assertTrue(self.latch.accept(rtp(154), self.MOVED))
+        self.assertFalse(self.latch.accept(rtp(155), NAT))
+
+    def test_around_the_end_of_numbers(self) -> None:
+        """
+        Numbers and timestamps may begin again at 0 meanwhile.
+        """
+        for number in range(0x7FFFFFFF, 0x7FFFFFFF + SETTLED):
+            self.reception.note(rtp(number), 0.0)
+        self.assertTrue([self.follow(rtp(0x80000100 + n)) for n in range(SETTLED)][-1])
+
+    def refuse(self, packets: list[bytes], source: Address = MOVED) -> None:
+        self.assertEqual([self.follow(one, source) for one in packets], [False] * len(packets))
+        self.assertEqual(self.latch.source, NAT)
+
+    def test_other_sender(self) -> None:
+        """
+        Another sender behind the same address is a stranger for ever.
+        """
+        self.refuse([rtp(number, ssrc=0xBAD) for number in range(104, 204)])
+
+    def test_other_host(self) -> None:
+        """
+        An eavesdropper elsewhere who knows sender and numbers is a stranger all the same.
+        """
+        self.refuse([rtp(number) for number in range(104, 204)], STRANGER)
+
+    def test_replayed(self) -> None:
+        """
+        What was heard already, or numbers far away, prove nothing.
+        """
+        self.refuse([rtp(number) for number in range(104)])
+        self.refuse([rtp(number) for number in range(20000, 20100)])
+
+    def test_timestamps_elsewhere(self) -> None:
+        """
+        Numbers that go on with timestamps that do not prove nothing.
+        """
+        forged = [rtp(n)[:4] + b"\xf0\0\0\0" + rtp(n)[8:] for n in range(104, 204)]
+        self.refuse(forged)
+
+    def test_party_still_speaks(self) -> None:
+        """
+        As long as the party speaks where it was, nobody takes its place.
+        """
+        for number in range(104, 204):
+            self.refuse([rtp(number)])
+            self.hear(number)
+
+    def test_disturbed(self) -> None:
+        """
+        Noise from the same host in between does not keep the party from being found.
+        """
+        for number in range(150, 150 + SETTLED):
+            found = self.follow(rtp(number))
+            self.follow(rtp(number, ssrc=0xBAD), (SDP[0], 9))
+            self.follow(rtp(number, ssrc=0xBAD), (NAT[0], 9))
+            self.follow(b"\x80", (NAT[0], 9))
+        self.assertTrue(found)
+
+    def test_unsettled(self) -> None:
+        """
+        While nothing is settled there is nothing to continue.
+        """
+        self.latch.describe(described())
+        self.assertFalse(self.follow(rtp(150)))
+
+    def test_fax(self) -> None:
+        """
+        Fax shows no continuity; its source stays until there is new SDP.
+        """
+        self.latch = Latch(described(is_rtp=False))
+        speak(self.latch, NAT)
+        self.refuse([rtp(number) for number in range(150, 160)])
+
+
+class HandshakeTests(SynchronousTestCase):
+    """
+    DTLS-SRTP behind NAT: RTP begins only when the handshake got through.
+    """
+
+    def setUp(self) -> None:
+        self.latch = Latch(described(is_dtls=True))
+
+    def test_answered(self) -> None:
+        """
+        The answer to a ClientHello goes where it came from, and settles nothing.
+        """
+        self.assertTrue(self.latch.accept(DTLS, NAT))
+        self.assertEqual((self.latch.destination, self.latch.source), (NAT, None))
+        speak(self.latch, NAT)
+        self.assertEqual(self.latch.source, NAT)
+
+    def test_stranger(self) -> None:
+        """
+        A stranger's ClientHello is not answered (ES2023-01: the race for the handshake).
+        """
+        self.assertFalse(self.latch.accept(DTLS, STRANGER))
+        self.assertEqual(self.latch.destination, SDP)
+
+    def test_only_handshakes(self) -> None:
+        """
+        STUN and RTCP from another port are no handshake.
+        """
+        self.assertFalse(self.latch.accept(STUN, NAT))
+        self.assertFalse(self.latch.accept(rtcp() + bytes(20), NAT))
+        self.assertEqual(self.latch.destination, SDP)
+
+    def test_described_address_wins(self) -> None:
+        """
+        A handshake from the described address is outrun by no other port of its host.
+        """
+        self.latch.accept(DTLS, SDP)
+        self.latch.accept(DTLS, NAT)
+        self.assertEqual(self.latch.destination, SDP)
+
+    def test_after_rtp(self) -> None:
+        """
+        Once RTP comes, a handshake from elsewhere moves nothing.
+        """
+        speak(self.latch, NAT, 1)
+        self.assertFalse(self.latch.accept(DTLS, (NAT[0], 9)))
+        self.assertEqual(self.latch.destination, NAT)
+
+    def test_name_in_sdp(self) -> None:
+        """
+        A party whose SDP gives a name is answered as well.
+        """
+        latch = Latch(described(None, is_dtls=True))
+        self.assertTrue(latch.accept(DTLS, NAT))
+        self.assertEqual(latch.destination, NAT)
+
+
+class CopyTests(SynchronousTestCase):
+    def test_apart(self) -> None:
+        """
+        A copy knows what was learned, and does not learn with the original.
+        """
+        latch = Latch(described())
+        speak(latch, NAT)
+        copy = latch.copy()
+        latch.describe(described(STRANGER, signaling=STRANGER[0]))
+        self.assertEqual((copy.source, copy.destination, copy.described), (NAT, NAT, described()))
 
 
 class RTCPTests(SynchronousTestCase):

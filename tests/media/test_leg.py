@@ -77,6 +77,35 @@ class LegTests(SynchronousTestCase):
         leg.describe("", described(ONE))
         self.assertTrue(leg.judge_rtp(rtcp(), ONE))
 
+    def test_moved(self) -> None:
+        """
+        A party that goes on from another port is served there, and its RTCP beside it.
+        """
+        leg, moved = Leg(), (ONE[0], 4321)
+        leg.describe("", described(ONE))
+        for number in range(SETTLED):
+            leg.judge_rtp(rtp(number), ONE)
+            leg.rtp.note(rtp(number), 0.0)
+        heard = [leg.judge_rtp(rtp(100 + number), moved) for number in range(SETTLED)]
+        self.assertEqual(heard, [False] * (SETTLED - 1) + [True])
+        self.assertEqual((leg.rtp.source, leg.rtp.destination), (moved, moved))
+        self.assertEqual(leg.rtcp.destination, (moved[0], moved[1] + 1))
+
+    def test_quality(self) -> None:
+        """
+        RTP is measured; fax and RTCP are only seen to be alive.
+        """
+        leg = Leg()
+        leg.describe("", described(ONE))
+        for number in (1, 2, 4):
+            leg.rtp.note(rtp(number), number / 50)
+        self.assertEqual((leg.rtp.quality().lost, leg.rtp.quality().last_at), (1, 0.08))
+        leg.describe("", described(ONE, is_rtp=False))
+        leg.rtp.note(rtp(9), 1.0)
+        leg.rtcp.note(rtcp(), 2.0)
+        self.assertEqual((leg.rtp.quality().lost, leg.rtp.quality().last_at), (1, 1.0))
+        self.assertEqual(leg.rtcp.quality().last_at, 2.0)
+
 
 class ForkTests(SynchronousTestCase):
     """

@@ -8,7 +8,7 @@ import random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.media.rtp import is_rtcp, is_rtp, rises, sequence, ssrc
+from siptwist.media.rtp import is_dtls, is_rtcp, is_rtp, rises, sequence, ssrc, timestamp
 from tests.media.packets import DTLS, STUN, rtcp, rtp
 
 
@@ -40,10 +40,18 @@ class HeaderTests(SynchronousTestCase):
 
     def test_fields(self) -> None:
         """
-        Sequence number and source are read from their places.
+        Sequence number, timestamp and source are read from their places.
         """
         packet = rtp(0xABCD, ssrc=0x01020304)
-        self.assertEqual((sequence(packet), ssrc(packet)), (0xABCD, b"\1\2\3\4"))
+        self.assertEqual((sequence(packet), ssrc(packet)), (0xABCD, 0x01020304))
+        self.assertEqual(timestamp(packet), 0xABCD * 160)
+
+    def test_handshake(self) -> None:
+        """
+        DTLS is told by its first octet (RFC 7983), when its header is whole.
+        """
+        kinds = [is_dtls(data) for data in (DTLS, DTLS[:12], STUN, rtp(1), rtcp() + bytes(9))]
+        self.assertEqual(kinds, [True, False, False, False, False])
 
     def test_sequence_rises(self) -> None:
         """

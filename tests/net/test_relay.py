@@ -26,6 +26,7 @@ from zope.interface.verify import verifyObject
 from siptwist.media.leg import Flow
 from siptwist.net import relay
 from siptwist.net.relay import MAX_DATAGRAM, PlainBinder, Relay, RelayPort, Watch, binder
+from tests.media.packets import rtp
 from tests.net.fakes_udp import MemoryUDPPort, MemoryUDPReactor
 
 PHONE = ("10.0.0.10", 4000)
@@ -99,6 +100,7 @@ class FakeFDReactor:
 
     def __init__(self) -> None:
         self.readers: list[Any] = []
+        self.seconds = lambda: 7.5
 
     def addReader(self, reader: Any) -> None:
         self.readers.append(reader)
@@ -161,6 +163,16 @@ class RelayingTests:
         self.arrive(PACKET, STRANGER)
         self.assertEqual((self.sent(), self.judged), ([], [(PACKET, STRANGER)]))
         self.assertEqual(self.phone.packets, 0)
+
+    def test_measured(self) -> None:
+        """
+        What is relayed is measured, with the time of its arrival; a stranger is not.
+        """
+        self.phone.expect(is_rtp=True)
+        self.arrive(rtp(5), PHONE)
+        self.arrive(rtp(6), STRANGER)
+        reception = self.phone.reception
+        self.assertEqual((reception.number, reception.at), (5, self.reactor.seconds()))
 
     def test_accepted(self) -> None:
         """
