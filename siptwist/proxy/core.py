@@ -82,9 +82,9 @@ class Core:
         """
         decision = self._decide(ticket)
         if type(decision) is Forward:
-            targets = spread(decision.targets, ticket.request.headers)
-            if targets is not decision.targets:
-                return decision._replace(targets=targets)
+            headers, targets = ticket.request.headers, decision.targets
+            if len(targets) > 1 or "max-breadth" in headers.first:
+                return decision._replace(targets=spread(targets, headers))
         return decision
 
     def _decide(self, ticket: Ticket) -> Decision:

@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from siptwist.sip.headers import Header, keep_header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.uri import SIPURI
 
@@ -35,6 +36,7 @@ class Identity:
     ``inside`` and ``outside`` are what we tell each side; ``bound`` is where the
     sockets are, which differs outside when ``host_outbound`` names a public
     address of a router before us.  ``names`` are further hosts that mean us.
+    ``record_routes`` are the fields that each side is given, ``own_routes`` their values.
     ``one_socket`` is whether both sides share one address, as behind another
     NAT router.
     """
@@ -47,6 +49,8 @@ class Identity:
     own: frozenset[tuple[str, int]] = field(init=False)
     sent_by: Mapping[Side, str] = field(init=False)
     routes: Mapping[Side, str] = field(init=False)
+    record_routes: Mapping[Side, Header] = field(init=False)
+    own_routes: frozenset[str] = field(init=False)
     one_socket: bool = field(init=False)
     _near: dict[str, bool] = field(init=False, repr=False, default_factory=dict)
 
@@ -59,6 +63,9 @@ class Identity:
         object.__setattr__(self, "sent_by", sent_by)
         routes = {side: f"<{self.uri(side, parameters=';lr')}>" for side in Side}
         object.__setattr__(self, "routes", routes)
+        made = {side: keep_header("Record-Route", route) for side, route in routes.items()}
+        object.__setattr__(self, "record_routes", made)
+        object.__setattr__(self, "own_routes", frozenset(routes.values()))
         one_socket = self.bound[Side.INSIDE] == self.bound[Side.OUTSIDE]
         object.__setattr__(self, "one_socket", one_socket)
 

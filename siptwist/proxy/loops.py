@@ -5,13 +5,15 @@ A request that comes back unchanged goes round in circles (RFC 3261 sections
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Side
 
 # Bits of a mark: enough that no two requests of a call have the same one.
 _MASK = 2**48 - 1
 # What else of a request may send it another way (RFC 5393 section 4.2.1).
-_MORE = ("route", "proxy-require", "proxy-authorization")
+_MORE = frozenset({"route", "proxy-require", "proxy-authorization"})
 
 
 class Loops:
@@ -37,7 +39,9 @@ class Loops:
         """
         request = ticket.request
         headers = request.headers
-        more = [(key, *headers.lines(key)) for key in _MORE if key in headers.first]
+        more: Sequence[object] = ()
+        if not _MORE.isdisjoint(headers.first):
+            more = [(key, *headers.lines(key)) for key in sorted(_MORE)]
         # The same from a phone and from the world are two questions: a provider
         # may send a call for another of our phones back with its Request-URI as it was.
         made = hash(

@@ -52,8 +52,7 @@ def own_record_route(identity: Identity, side: Side) -> Header:
     """
     Our Record-Route toward ``side``.
     """
-    value = identity.routes[side]
-    return ("record-route", value, f"Record-Route: {value}")
+    return identity.record_routes[side]
 
 
 class Masquerade:
@@ -148,7 +147,9 @@ def swapped_record_routes(
         went through us twice has two of ours, and each pass changes its own.
     """
     kept = headers.fields("record-route")
-    mine = own_record_route(identity, going_to)
+    mine = identity.record_routes[going_to]
+    if len(kept) == 1 and not below and kept[0][1] in identity.own_routes:
+        return (mine, *hidden)
     if len(kept) > below and all("," not in header[1] for header in kept):
         index = len(kept) - 1 - below
         if _is_ours(kept[index][1], identity):
@@ -164,7 +165,7 @@ def swapped_record_routes(
 
 
 def _is_ours(value: str, identity: Identity) -> bool:
-    if value in identity.routes.values():
+    if value in identity.own_routes:
         return True
     try:
         uri = NameAddr.parse(value, "Record-Route").uri

@@ -28,6 +28,8 @@ from siptwist.sip.headers import Header, make_header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, to_of
 
+# Requests that may name a third party.
+REFERRING = frozenset({"REFER", "INVITE"})
 # RFC 5393 section 5.3.3 wants it in every request; inside a dialog none forks.
 _BREADTH = (make_header("Max-Breadth", str(DEFAULT_BREADTH)),)
 
@@ -158,11 +160,13 @@ class Passages:
         if is_masked:
             self._masquerade.name_agent(changes)
             return
+        headers, method = ticket.request.headers, ticket.method
+        if "contact" not in headers.first and method not in REFERRING:
+            self._masquerade.name_agent(changes)
+            return
         phone = Phone(ticket.from_.aor, ticket.source, ticket.side)
-        headers = ticket.request.headers
         self._masquerade.outgoing(changes, headers, phone, identity, ticket.now)
-        method = ticket.method
-        if method == "REFER" or (method == "INVITE" and "referred-by" in headers):
+        if method == "REFER" or (method == "INVITE" and "referred-by" in headers.first):
             self._masquerade.transfers.outgoing(
                 changes, headers, phone.aor, phone.hop, identity, ticket.now
             )

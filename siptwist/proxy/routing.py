@@ -25,13 +25,16 @@ def take_own_routes(ticket: Ticket, identity: Identity) -> Ticket:
     A Request-URI that is our own Record-Route value comes from a strict router:
     the last Route is the real one.  Then every topmost Route that is us goes.
     """
-    request = ticket.request
-    headers, uri = request.headers, request.uri
+    method, uri, headers, body = ticket.request
     if "route" not in headers.first:
         return ticket
+    is_strict = _is_own_record_route(ticket.uri, identity)
+    is_only = len(headers.first) == len(headers.items)
+    if is_only and headers.first["route"][1] in identity.own_routes and not is_strict:
+        return ticket.with_request(Request(method, uri, headers.without("route"), body))
     routes = headers.values("route")
     count = len(routes)
-    if _is_own_record_route(ticket.uri, identity):
+    if is_strict:
         uri = NameAddr.parse(routes.pop(), "Route").uri_text
     while routes and _is_us(routes[0], identity):
         routes.pop(0)
@@ -41,7 +44,7 @@ def take_own_routes(ticket: Ticket, identity: Identity) -> Ticket:
         headers = headers.replaced({"route": [keep_header("Route", route) for route in routes]})
     else:
         headers = headers.without("route")
-    return ticket.with_request(Request(ticket.method, uri, headers, request.body))
+    return ticket.with_request(Request(method, uri, headers, body))
 
 
 def _is_own_record_route(uri: SIPURI | None, identity: Identity) -> bool:

@@ -15,11 +15,13 @@ def arrived_vias(headers: Headers, via: Via, source: Hop) -> tuple[Header, ...]:
     The Vias as the response shall carry them: the topmost says where the
     request really came from (RFC 3261 section 18.2.1, RFC 3581 section 4).
     """
-    found = headers.fields("via")
+    top = headers.first["via"]
+    has_one = len(headers.first) == len(headers.items)
+    found = (top,) if has_one else headers.fields("via")
     asks = via.has_rport
     if not asks and via.host.strip("[]") == source.host:
         return found
-    text = found[0][1]
+    text = top[1]
     if asks and "," not in text and text.endswith(";rport") and "received" not in text:
         made = f"{text}={source.port};received={source.host}"
     else:

@@ -26,6 +26,10 @@ from siptwist.sip.uri import SIPURI, is_uri
 _NAME_ADDR = re.compile(
     rf"({QUOTED}[ \t]*|[{TOKEN_CHARS} \t\u0080-\U0010ffff]*+)<([^<>\s\"]+)>(.*)", re.DOTALL
 )
+# The same as nearly everybody writes it: From and To.
+_PLAIN_NAME_ADDR = re.compile(
+    rf'((?:"[^"\\<>]*"|[{TOKEN_CHARS} ]*) ?)<(sips?:[^<>\s"]+)>((?:;tag=({TOKEN}))?)'
+)
 _ADDR_SPEC = re.compile(r"([^\s;,?<>\"]+)([ \t]*(?:;.*)?)", re.DOTALL)
 # CSeq = "CSeq" HCOLON 1*DIGIT LWS Method
 _CSEQ = re.compile(rf"([0-9]{{1,10}})[ \t]+({TOKEN})")
@@ -100,6 +104,10 @@ class NameAddr(NamedTuple):
 
 
 def _name_addr_uncached(text: str) -> NameAddr | None:
+    match = _PLAIN_NAME_ADDR.fullmatch(text)
+    if match is not None:
+        display, uri, parameters, tag = match.groups()
+        return NameAddr(display.rstrip(" "), uri, parameters, tag) if _is_good_uri(uri) else None
     match = _NAME_ADDR.fullmatch(text)
     if match is not None:
         display, uri, parameters = match.groups()

@@ -333,12 +333,12 @@ class Forwarding:
                 self._disappoint(context, passage, response, 502)
             return
         if description is None:
-            self._send_back(context, passage, answer)
+            self._send_back(context, passage, answer, response)
             return
         self._mediation.answer(
             answer,
             description,
-            lambda anchored: self._send_back(context, passage, anchored),
+            lambda anchored: self._send_back(context, passage, anchored, response),
             lambda status: self._disappoint(context, passage, response, status),
         )
 
@@ -359,8 +359,13 @@ class Forwarding:
         if passage is not None:
             self._hangup.end(passage, response, self.resolver, self._core.identity)
 
-    def _send_back(self, context: Context, passage: Passage, answer: Response) -> None:
-        self._mediation.settle(passage, answer)
+    def _send_back(
+        self, context: Context, passage: Passage, answer: Response, heard: Response | None = None
+    ) -> None:
+        """
+        :param heard: what ``answer`` was made of, when it was read before.
+        """
+        self._mediation.settle(passage, answer if heard is None else heard)
         if context.transaction is None:
             return
         if answer.status == 408 and passage.method != "INVITE":
