@@ -5,9 +5,18 @@ The lines of a session description that matter to a relay (RFC 8866 section 9).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
+_HOST = r"[^ \t\r\n/]{1,255}"
 _END = r"[ \t]*(?=[\r\n]|\Z)"
-_ADDRESS = r"[Ii][Nn][ ]+[Ii][Pp]([46])[ ]+([^ \t\r\n/]{1,255})"
+_ADDRESS = rf"[Ii][Nn][ ]+[Ii][Pp]([46])[ ]+({_HOST})"
+
+# The beginning as nearly all write it, in one step; others are read line by line.
+HEAD = re.compile(
+    rf"v=0\r\no=[^\r\n]* (IN IP([46]) ({_HOST}))\r\ns=[^\r\n]*\r\n"
+    rf"c=(IN IP([46]) ({_HOST}))\r\nt=[^\r\n]*\r\n"
+    r"m=([!-~]+) ([0-9]{1,5}) ([!-~]+)((?: [^\r\n]*)?)(?=\r\n)"
+)
 
 # The lines that matter; every other line is passed over at the speed of a search.
 # Each alternative ends in a group of its own, so ``lastindex`` names the line, and
@@ -25,9 +34,14 @@ LINE = re.compile(
     rf"|a=(?!rtpmap|fmtp|ptime)(?:(sendrecv|sendonly|recvonly|inactive){_END}"
     # a=rtcp:<port> [<nettype> <addrtype> <connection-address>] (RFC 3605 section 2.1)
     rf"|rtcp:([ ]*([0-9]{{1,5}})(?:[ ]+{_ADDRESS})?){_END}()"
-    # Addresses that would lead media past the relay (RFC 8839) or forbid it (RFC 4570).
-    r"|([cC](?i:andidate)|[rR](?i:emote-candidates)|[eE](?i:nd-of-candidates)|[iI](?i:ce-[a-z]+)"
-    r"|[sS](?i:ource-filter))(?=[ \t:\r\n]|\Z))"
+    # What would lead media past the relay: addresses to choose from (RFC 8839, RFC 6947,
+    # RFC 7006, RFC 5939; alt is how eyeBeam wrote candidates), those to listen to alone
+    # (RFC 4570), and one port for several media (RFC 9143) or one medium at several
+    # addresses (RFC 4091), for each medium has ports of its own here.
+    r"|([cC](?i:andidate|cap)|[rR](?i:emote-candidates)|[eE](?i:nd-of-candidates)"
+    r"|[iI](?i:ce-[a-z0-9]+)|[sS](?i:ource-filter)|[bB](?i:undle-only)|[aA](?i:ltc?)"
+    r"|[aA](?i:cap:[0-9]+[ ]+(?:candidate|ice-[a-z0-9]+|rtcp|altc|source-filter))"
+    r"|[gG](?i:roup:(?:bundle|anat)))(?=[ \t:\r\n]|\Z))"
     r"|([mco]=|a=rtcp:)"
     r")"
 )
@@ -40,5 +54,12 @@ RTCP_VALUE, RTCP_PORT, RTCP_TYPE, RTCP_HOST, RTCP = range(16, 21)
 PRIVATE, MALFORMED = 21, 22
 
 
-#: Addresses at which nobody can be reached: a stream on hold (RFC 2543).
-NULL_ADDRESSES = frozenset(("0.0.0.0", "::"))
+@lru_cache(maxsize=1024)
+def is_null(host: str | None) -> bool:
+    """
+    Whether nobody is at an address: that of a stream on hold (RFC 2543), also as
+    RFC 3264 section 5.1 and RFC 6157 section 4.1 want it said for IPv6.
+    """
+    if host is None:
+        return False
+    return host in ("0.0.0.0", "::") or host.lower().rstrip(".").endswith(".invalid")

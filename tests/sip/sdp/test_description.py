@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import MalformedSDP
 from siptwist.sip.sdp import MAX_MEDIA, SessionDescription
-from tests.sip.sdp.samples import PHONE, one_medium
+from tests.sip.sdp.samples import ICE, OURS, PHONE, one_medium
 
 
 class ReadingTests(SynchronousTestCase):
@@ -21,18 +21,12 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(description.connection, "10.0.0.5")
         audio, video, image = description.media
         self.assertEqual(
-            audio,
-            (
-                "audio",
-                49170,
-                1,
-                "RTP/AVP",
-                ("0", "8", "101"),
-                "10.0.0.5",
-                (None, 49180),
-                "sendrecv",
-            ),
+            audio[:8],
+            ("audio", 49170, 1, "RTP/AVP", " 0 8 101", "10.0.0.5", (None, 49180), "sendrecv"),
         )
+        self.assertEqual(audio.text.splitlines()[1], "a=rtpmap:0 PCMU/8000")
+        text = "".join(medium.text for medium in description.media)
+        self.assertTrue(description.text.endswith("\r\n" + text))
         self.assertEqual((video.connection, video.rtcp), ("10.0.0.6", ("10.0.0.6", 53020)))
         self.assertEqual((image.port, image.is_rtp, video.is_rtp), (0, False, True))
 
@@ -63,20 +57,53 @@ class ReadingTests(SynchronousTestCase):
 
     def test_held(self) -> None:
         """
-        inactive, sendonly and c=0.0.0.0 put a stream on hold; a refused one is not held.
+        Every spelling of hold is known; a refused stream is not held.
         """
         for connection, port, attribute, held in (
             (b"10.0.0.5", b"4000", b"a=sendrecv", False),
-            (b"10.0.0.5", b"4000", b"a=recvonly", False),
+            (b"10.0.0.5", b"4000", b"a=recvonly", True),
             (b"10.0.0.5", b"4000", b"a=inactive", True),
             (b"10.0.0.5", b"4000", b"a=sendonly", True),
             (b"0.0.0.0", b"4000", b"a=sendrecv", True),
+            (b"nobody.INVALID", b"4000", b"a=sendrecv", True),
+            (b"invalid.example", b"4000", b"a=sendrecv", False),
             (b"0.0.0.0", b"0", b"a=sendonly", False),
         ):
             body = one_medium(
                 b"m=audio " + port + b" RTP/AVP 0", attribute, connection=b"c=IN IP4 " + connection
             )
             self.assertEqual(SessionDescription.parse(body).media[0].held, held, body)
+
+    def test_awaiting_candidates(self) -> None:
+        """
+        A phone that will name its candidates later is not on hold (RFC 8840).
+        """
+        lines = (b"m=audio 9 RTP/AVP 0", b"a=ice-ufrag:abcd")
+        for media, held in ((lines, False), (lines[:1], True), ((b"m=audio 10 RTP/AVP 0",), True)):
+            body = one_medium(*media, connection=b"c=IN IP4 0.0.0.0")
+            self.assertEqual(SessionDescription.parse(body).media[0].held, held, body)
+
+    def test_ice(self) -> None:
+        """
+        Who gives an ICE user name, for one medium or for all, can speak ICE.
+        """
+        self.assertTrue(SessionDescription.parse(ICE).media[0].has_ice)
+        self.assertFalse(SessionDescription.parse(PHONE).media[0].has_ice)
+        body = one_medium(b"a=ice-ufrag:abcd", b"m=audio 4 RTP/AVP 0", b"m=video 6 RTP/AVP 9")
+        self.assertTrue(all(one.has_ice for one in SessionDescription.parse(body).media))
+
+    def test_spelled_otherwise(self) -> None:
+        """
+        What is spelled in an unusual way is read, and rewritten, like the usual.
+        """
+        usual = PHONE
+        unusual = usual.replace(b"t=0 0", b"b=CT:64\r\nt=0 0")
+        read, other = SessionDescription.parse(usual), SessionDescription.parse(unusual)
+        self.assertEqual((read[:3]), (other[:3]))
+        ours = [(OURS, 7070, 7071)] * 3
+        self.assertEqual(
+            read.rewrite(ours, OURS), other.rewrite(ours, OURS).replace(b"b=CT:64\r\n", b"")
+        )
 
     def test_name_as_connection(self) -> None:
         """
@@ -98,7 +125,7 @@ class ReadingTests(SynchronousTestCase):
         A phone that refuses a stream and forgets its formats is understood.
         """
         body = one_medium(b"m=video 0 RTP/AVP", connection=b"")
-        self.assertEqual(SessionDescription.parse(body).media[0].formats, ())
+        self.assertEqual(SessionDescription.parse(body).media[0].formats, "")
 
     def test_malformed(self) -> None:
         """

@@ -11,7 +11,7 @@ import time
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import MalformedSDP
-from siptwist.sip.sdp import SessionDescription, find_sdp
+from siptwist.sip.sdp import Credentials, SessionDescription, find_sdp
 from tests.sip.sdp.samples import ICE, OURS, PHONE, SIX, mutate, one_medium, rewrite
 
 
@@ -115,12 +115,142 @@ class RewritingTests(SynchronousTestCase):
             b"m=audio 7070 UDP/TLS/RTP/SAVPF 111\nc=IN IP4 203.0.113.1\na=rtcp-mux\n",
         )
 
+    def test_every_connection(self) -> None:
+        """
+        F7 of siproxd: with a public address of our own, every c= line of every
+        medium carries that one, not only the first.
+        """
+        own = b"c=IN IP4 10.0.0.5"
+        body = one_medium(
+            b"m=audio 4 RTP/AVP 0", own, b"m=video 6 RTP/AVP 9", own, b"m=image 8 udptl t38", own
+        )
+        out = rewrite(body)
+        self.assertEqual(out.count(b"c=IN IP4 203.0.113.1\r\n"), 4)
+        self.assertNotIn(b"10.0.0.5", out)
+
+    def test_hold_by_name(self) -> None:
+        """
+        A stream held by a name that cannot exist (RFC 6157) is still held after us.
+        """
+        body = one_medium(b"m=audio 4000 RTP/AVP 0", connection=b"c=IN IP6 hold.invalid")
+        self.assertIn(b"c=IN IP6 hold.invalid\r\n", rewrite(body))
+
+    def test_awaiting_candidates(self) -> None:
+        """
+        A phone that will name its candidates later is told to the other at our address.
+        """
+        body = one_medium(
+            b"m=audio 9 RTP/AVP 0", b"a=ice-ufrag:abcd", connection=b"c=IN IP4 0.0.0.0"
+        )
+        self.assertIn(b"c=IN IP4 203.0.113.1\r\nt=0 0\r\nm=audio 7070 ", rewrite(body))
+
+    def test_other_ways_removed(self) -> None:
+        """
+        F10 of siproxd: no other address to send to is left, however it is written.
+        """
+        kept = (b"m=audio 4000 RTP/AVP 0", b"a=acap:1 crypto:1 x", b"a=group:LS 1 2", b"a=mid:1")
+        private = (
+            b"a=altc:1 IP4 10.0.0.5 4000",
+            b"a=alt:1 2 : abc def 10.0.0.5 4000",
+            b"a=acap:2 candidate:1 1 UDP 1 10.0.0.5 4000 typ host",
+            b"a=acap:3 rtcp:4001 IN IP4 10.0.0.5",
+            b"a=ccap:1 IN IP4 10.0.0.5 4000",
+            b"a=bundle-only",
+        )
+        out = rewrite(one_medium(b"a=group:BUNDLE 1 2", b"a=group:ANAT 1 2", *kept, *private))
+        left = out.replace(b"203.0.113.1", b"10.0.0.5").replace(b"7070", b"4000")
+        self.assertEqual(left, one_medium(*kept))
+
+    def test_similar_attributes_kept(self) -> None:
+        """
+        Attributes that only begin like those that are removed stay.
+        """
+        kept = (b"a=group:FID 1 2", b"a=altitude:3", b"a=candidates:x", b"a=ccaption:de", b"a=ice2")
+        body = one_medium(b"m=audio 4000 RTP/AVP 0", *kept)
+        self.assertTrue(rewrite(body).endswith(b"\r\n".join((*kept, b""))))
+
+    def test_multiplexed_rtcp(self) -> None:
+        """
+        Who says that RTCP comes to the port of RTP is still said to (RFC 8035).
+        """
+        body = one_medium(b"m=audio 4000 RTP/AVP 0", b"a=rtcp:4000 IN IP4 10.0.0.5", b"a=rtcp-mux")
+        self.assertIn(b"a=rtcp:7070 IN IP4 203.0.113.1\r\na=rtcp-mux\r\n", rewrite(body))
+
+    def test_srtp_kept(self) -> None:
+        """
+        Keys and fingerprints of SRTP go through as they are: it is between the parties.
+        """
+        keys = (
+            b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj",
+            b"a=fingerprint:sha-256 4A:AD:B9:B1:3F:82:18:3B",
+            b"a=setup:actpass",
+            b"a=zrtp-hash:1.10 fe30efd0",
+        )
+        out = rewrite(one_medium(b"m=audio 4000 RTP/SAVP 0", *keys))
+        self.assertTrue(out.endswith(b"m=audio 7070 RTP/SAVP 0\r\n" + b"\r\n".join((*keys, b""))))
+
     def test_one_replacement_each(self) -> None:
         """
         A caller that lost count of the streams is told, not guessed at.
         """
         description = SessionDescription.parse(PHONE)
         self.assertRaises(ValueError, description.rewrite, [], OURS)
+
+
+class ICETests(SynchronousTestCase):
+    """
+    We as an ICE-lite agent (RFC 8839 section 5.3).
+    """
+
+    OURS = (Credentials("ourfrag1", "ourpassword12345678901"), None)
+
+    def rewrite(self, *media: bytes, connection: bytes = b"c=IN IP4 10.0.0.5") -> list[str]:
+        description = SessionDescription.parse(one_medium(*media, connection=connection))
+        count = len(description.media)
+        ports = [(OURS, 7070, 7071), (OURS, 7080, 7081)][:count]
+        return description.rewrite(ports, OURS, self.OURS[:count]).decode().splitlines()
+
+    def test_told(self) -> None:
+        """
+        The session says that we are lite; the medium gives our address and credentials.
+        """
+        lines = self.rewrite(b"m=audio 4000 RTP/AVP 0", b"a=candidate:1 1 UDP 1 10.0.0.5 1", b"a=x")
+        self.assertEqual(
+            lines[4:],
+            [
+                "t=0 0",
+                "a=ice-lite",
+                "m=audio 7070 RTP/AVP 0",
+                "a=x",
+                "a=ice-ufrag:ourfrag1",
+                "a=ice-pwd:ourpassword12345678901",
+                "a=candidate:1 1 UDP 2130706431 203.0.113.1 7070 typ host",
+                "a=candidate:1 2 UDP 2130706430 203.0.113.1 7071 typ host",
+            ],
+        )
+
+    def test_one_medium_of_two(self) -> None:
+        """
+        A medium without credentials gets no lines of ICE.
+        """
+        lines = self.rewrite(b"m=audio 4000 RTP/AVP 0", b"m=video 5000 RTP/AVP 9")
+        self.assertEqual(sum("candidate" in line for line in lines), 2)
+        self.assertEqual(lines[-1], "m=video 7080 RTP/AVP 9")
+
+    def test_held(self) -> None:
+        """
+        A stream on hold by address offers no candidate: it would not match its c= line.
+        """
+        lines = self.rewrite(b"m=audio 4000 RTP/AVP 0", connection=b"c=IN IP4 0.0.0.0")
+        self.assertEqual(lines[-1], "m=audio 7070 RTP/AVP 0")
+
+    def test_nobody_speaks_ice(self) -> None:
+        """
+        Without credentials nothing is said of ICE.
+        """
+        description = SessionDescription.parse(one_medium(b"m=audio 4000 RTP/AVP 0"))
+        out = description.rewrite([(OURS, 7070, 7071)], OURS, (None,))
+        self.assertNotIn(b"ice", out)
 
 
 class HostileTests(SynchronousTestCase):
