@@ -171,6 +171,11 @@ class SignalingService(Service):
         if isinstance(context, Context):
             self.forwarding.cancel(context)
 
+    def still_waiting(self, transaction: ServerTransaction, request: Request) -> None:
+        now = self._reactor.seconds()
+        ticket = Ticket.make(request, transaction.source, transaction.side, now)
+        self._answer(transaction, ticket, Reply(100, headers=timestamp_of(ticket)))
+
     def ack_arrived(self, request: Request, source: Hop, side: Side) -> None:
         ticket = Ticket.make(request, source, side, self._reactor.seconds())
         decision = self._decide(ticket)

@@ -73,6 +73,11 @@ class TransactionUser(ResponseUser, Protocol):
         The caller gives ``invite`` up.
         """
 
+    def still_waiting(self, transaction: ServerTransaction, request: Request) -> None:
+        """
+        A client repeats a request, and shall hear 100.
+        """
+
     def ack_arrived(self, request: Request, source: Hop, side: Side) -> None:
         """
         An ACK for a 2xx.
@@ -152,6 +157,8 @@ class TransactionService(Service):
         if known is not None:
             if known.last:
                 self.sender.send(known.last, known.source, known.side)
+            elif known.wants_trying(now):
+                self.user.still_waiting(known, request)
             return
         if len(self._servers) >= self._limit:
             raise SIPError("Too many transactions", 503)

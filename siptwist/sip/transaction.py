@@ -15,6 +15,10 @@ from siptwist.sip.hop import Hop, Side, plain_members
 from siptwist.sip.message import Request, call_id_of, cseq_of, from_of, via_of
 from siptwist.sip.timers import LIFETIME, T1, T2, T4, TIMER_C
 
+# Timer E runs out after 1, 3 and 7 T1, and is T2 from then on: a copy that comes this
+# long after the first is the one of 7 T1, or a later one.
+TRYING_AFTER = 5 * T1
+
 # One string: there are many, and they are kept for half a minute.
 Key = str
 
@@ -134,6 +138,8 @@ class ServerTransaction:
             return 200 <= status < 300
         if self.status >= 200:
             return False
+        if status < 200 and not self.is_invite and status > 100:
+            return False  # RFC 4320 section 4.1
         self.status = status
         self.last = data
         if status < 200:
@@ -151,6 +157,13 @@ class ServerTransaction:
             self.started = now
             self.due = now + T1  # timer G
         return True
+
+    def wants_trying(self, now: float) -> bool:
+        """
+        Whether a request that is repeated now shall hear 100 (RFC 4320 section 4.1):
+        not an INVITE, and not answered when timer E of its client has come to T2.
+        """
+        return not (self.status or self.is_invite) and now - self.started >= TRYING_AFTER
 
     def abandon(self, now: float) -> None:
         """

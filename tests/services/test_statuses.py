@@ -136,6 +136,43 @@ class TimeoutTests(WalkingCase):
         self.assert_clean(self.phone.call_id)
 
 
+class TryingTests(WalkingCase):
+    """
+    RFC 4320 section 4.1: 100 for other requests than INVITE, late and alone.
+    """
+
+    def heard(self) -> list[int]:
+        return [one.status for one in self.phone.heard if isinstance(one, Response)]
+
+    def test_late(self) -> None:
+        """
+        Whoever repeats a request for the third time hears 100, and the answer when it
+        comes; the provider heard the request from us alone.
+        """
+        sent = self.phone.send("MESSAGE", CAROL, headers=[("Timestamp", "54.2")])
+        for pause in (0.5, 1, 2):
+            self.assertEqual(self.heard(), [])
+            self.proxy.wait(pause)
+            self.phone.again(sent)
+        self.assertEqual(self.heard(), [100])
+        trying = self.phone.heard[0]
+        self.assertEqual(trying.headers.get("timestamp"), "54.2")
+        self.proxy.wait(4)
+        self.phone.again(sent)
+        self.provider.reply(self.provider.last("MESSAGE"), 200)
+        self.assertEqual(self.heard(), [100, 100, 200])
+
+    def test_alone(self) -> None:
+        """
+        Other provisional responses are for INVITE: they are not sent on.
+        """
+        self.phone.send("MESSAGE", CAROL)
+        came = self.provider.last("MESSAGE")
+        for status in (100, 180, 183, 199, 200):
+            self.provider.reply(came, status)
+        self.assertEqual(self.heard(), [200])
+
+
 class LoopTests(WalkingCase):
     """
     Requests that come back (RFC 3261 section 16.3 step 4, RFC 5393).

@@ -56,6 +56,7 @@ class User:
         self.silent: list[ClientTransaction] = []
         self.slow: list[ClientTransaction] = []
         self.refusals: list[str] = []
+        self.waiting: list[ServerTransaction] = []
 
     def request_arrived(self, transaction: ServerTransaction, request: Request) -> None:
         self.requests.append(transaction)
@@ -64,6 +65,9 @@ class User:
         self, transaction: ServerTransaction, request: Request, invite: ServerTransaction
     ) -> None:
         self.cancelled.append(invite)
+
+    def still_waiting(self, transaction: ServerTransaction, request: Request) -> None:
+        self.waiting.append(transaction)
 
     def ack_arrived(self, request: Request, source: Hop, side: Side) -> None:
         self.acks.append(request)
@@ -498,6 +502,29 @@ class UnansweredTests(TransactionCase):
         self.assertEqual((len(self.user.requests), self.outbox.sent), (1, []))
         self.wait(2)
         self.assertEqual(len(self.service), 0)
+
+    def test_waits_long(self) -> None:
+        """
+        Who repeats a request for the third time, 3.5 s after the first, shall hear 100
+        (RFC 4320 section 4.1); before that nobody is told, nor for an INVITE.
+        """
+        for method, told in (("MESSAGE", 1), ("INVITE", 0)):
+            self.user.waiting.clear()
+            for pause in (0, 0.5, 1, 2):
+                self.assertEqual(self.user.waiting, [])
+                self.wait(pause)
+                self.arrive(request(method, f"z9hG4bK{method}"))
+            self.assertEqual(len(self.user.waiting), told, method)
+
+    def test_abandoned_hears_nothing(self) -> None:
+        """
+        Who is never answered hears no 100 either.
+        """
+        self.arrive(request("MESSAGE"))
+        self.service.abandon(self.user.requests[0])
+        self.wait(4)
+        self.arrive(request("MESSAGE"))
+        self.assertEqual(self.user.waiting, [])
 
     def test_answered_before(self) -> None:
         """
