@@ -242,10 +242,14 @@ def _addressing(
 
 
 def _mediation(
-    core: Core, negotiation: Negotiation, relaying: RelayingService, reactor: Any
+    core: Core,
+    negotiation: Negotiation,
+    relaying: RelayingService,
+    reactor: Any,
+    resolver: Resolver,
 ) -> tuple[Mediation, RefreshingService]:
     refreshes = Refreshes(negotiation.dialogs)
-    mediation = Mediation(core, negotiation, relaying, refreshes, reactor)
+    mediation = Mediation(core, negotiation, relaying, refreshes, reactor, resolver)
     return mediation, RefreshingService(reactor, refreshes, mediation.expire)
 
 
@@ -278,8 +282,8 @@ def compose(
     )
     registrations.retire = core.retire
     transactions = TransactionService(reactor, listening)
-    mediation, refreshing = _mediation(core, negotiation, relaying, reactor)
     resolver = make_resolver(reactor, identity.bound.values(), chance)
+    mediation, refreshing = _mediation(core, negotiation, relaying, reactor, resolver)
     forwarding = Forwarding(
         reactor,
         core,

@@ -60,15 +60,16 @@ class IMediaBackend(Interface):
     Every method takes the :class:`~siptwist.media.stream.CallKey` of the pass.
     """
 
-    def describe(key, party, streams, signaling_host, offer, branch=""):
+    def describe(key, party, streams, signaling_host, offer, branch="", receivers=()):
         """
         A party described its streams: an offer or an answer (RFC 3264).
 
         Ports facing both sides are reserved for each stream that has none
         yet, and the ports of streams set to port 0 are given back.  The offer
         of a call that has no answer yet takes effect at once (early media); a
-        later offer takes effect when it is answered, and :meth:`reject` takes
-        it back (RFC 3261 section 14.1).
+        later offer takes effect when it is answered.  Until it is settled
+        :meth:`reject` takes it back (RFC 3261 section 14.1).  Both parties may
+        have an offer open at once (glare).
 
         :param CallKey key: the pass; opened when it is new and ``offer`` is true.
         :param Party party: who described.
@@ -79,6 +80,8 @@ class IMediaBackend(Interface):
         :param bool offer: whether this is an offer or an answer.
         :param str branch: the To tag (and our branch) that tells forked
             callees apart; empty for the caller.
+        :param tuple receivers: the hosts that the description goes to, as far as
+            they are known.
         :returns: a tuple of :class:`~siptwist.media.stream.Endpoint`, one for
             each stream: what the *other* party shall be told instead.  A
             ``Deferred`` of it when the backend needs time.
@@ -88,11 +91,18 @@ class IMediaBackend(Interface):
     def confirm(key, branch):
         """
         A final answer chose ``branch``: only that callee is heard from now on.
+        What was answered so far is settled.
         """
 
-    def reject(key):
+    def settle(key):
         """
-        The pending offer was refused; streams are as they were before it.
+        What was answered last is final.
+        """
+
+    def reject(key, party):
+        """
+        The offer of ``party`` was refused; streams are as they were before it,
+        also when a provisional answer had put it into effect.
         """
 
     def close(key, reason):

@@ -135,7 +135,9 @@ class FakeMedia:
     def __init__(self) -> None:
         self.described: list[tuple[CallKey, Party, tuple[StreamOffer, ...], str, bool, str]] = []
         self.confirmed: list[tuple[CallKey, str]] = []
-        self.rejected: list[CallKey] = []
+        self.settled: list[CallKey] = []
+        self.rejected: list[tuple[CallKey, Party]] = []
+        self.receivers: list[tuple[str, ...]] = []
         self.closed: list[tuple[CallKey, str]] = []
         self.open: set[CallKey] = set()
         self.refusal: Exception | None = None
@@ -150,7 +152,9 @@ class FakeMedia:
         signaling_host: str,
         offer: bool,
         branch: str = "",
+        receivers: tuple[str, ...] = (),
     ) -> Any:
+        self.receivers.append(receivers)
         self.described.append((key, party, streams, signaling_host, offer, branch))
         if self.refusal is not None:
             raise self.refusal
@@ -187,8 +191,11 @@ class FakeMedia:
     def confirm(self, key: CallKey, branch: str) -> None:
         self.confirmed.append((key, branch))
 
-    def reject(self, key: CallKey) -> None:
-        self.rejected.append(key)
+    def settle(self, key: CallKey) -> None:
+        self.settled.append(key)
+
+    def reject(self, key: CallKey, party: Party) -> None:
+        self.rejected.append((key, party))
 
     def close(self, key: CallKey, reason: str) -> None:
         self.open.discard(key)

@@ -7,20 +7,20 @@ re-INVITE does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from siptwist.errors import SIPError
 from siptwist.media.latch import Described
-from siptwist.media.leg import MediaStream
+from siptwist.media.leg import MediaStream, Saved
 from siptwist.media.ownports import UNSPECIFIED, OurPorts
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer, sendable_host
 
 #: More m= lines than this are refused.
 MAX_STREAMS = 64
-#: Seconds until a call is given up for silence while it is on hold,
-HELD_SECONDS = 12 * 3600.0
-#: and while nobody has answered: signaling ends such a call well before.
+#: Seconds until a call is given up for silence while nobody has answered:
+#: signaling ends such a call well before.
 EARLY_SECONDS = 300.0
 
 
@@ -35,6 +35,16 @@ class Description(NamedTuple):
     branch: str = ""
 
 
+class _Agreed(NamedTuple):
+    """
+    What was agreed before ``party`` offered something else: the streams of that
+    time, their kinds and both of their legs.
+    """
+
+    party: Party
+    streams: dict[int, tuple[MediaStream, str, Saved, Saved]]
+
+
 class MediaCall:
     """
     The media of one pass of a call.
@@ -43,10 +53,12 @@ class MediaCall:
     """
 
     __slots__ = (
+        "_agreed",
         "_answered",
         "_counted",
         "_ended",
         "_last_answer",
+        "_leaving",
         "_offered",
         "_ours",
         "_spare",
@@ -70,8 +82,12 @@ class MediaCall:
         #: The callee's branch that a final answer chose.
         self.confirmed: str | None = None
         self._answered = False
-        self._offered: Description | None = None
+        # Both may have an offer open for a moment: glare, RFC 3261 section 14.1.
+        self._offered: dict[Party, Description] = {}
         self._last_answer: Description | None = None
+        # What a new offer changed, and what it ended, until that is final.
+        self._agreed: _Agreed | None = None
+        self._leaving: set[int] = set()
         self._spare: dict[int, MediaStream] = {}
         self._ours = ours
         self._touched_at = now
@@ -90,9 +106,7 @@ class MediaCall:
         return [
             one
             for one in streams
-            if one.endpoint.rtp_port
-            and one.index not in self.streams
-            and one.index not in self._spare
+            if one.is_relayed and one.index not in self.streams and one.index not in self._spare
         ]
 
     def offer(
@@ -106,14 +120,14 @@ class MediaCall:
         for stream in opened:
             self._spare[stream.index] = stream
         if self._answered:
-            self._offered = description
-            wanted = {one.index for one in description.streams if one.endpoint.rtp_port}
-            return [self._spare.pop(index) for index in set(self._spare) - wanted]
+            self._offered[description.party] = description
+            return self._unwanted()
         return self._take(description, self._branch(description, ours=True))
 
     def answer(self, description: Description, now: float) -> list[MediaStream]:
         """
-        A party answers: a pending offer of the other takes effect.
+        A party answers: a pending offer of the other takes effect, until it is
+        either settled or rejected after all.
 
         What was answered last is often said again, in a 200 after a 183.
         """
@@ -122,12 +136,12 @@ class MediaCall:
             return []
         self._answered = True
         self._last_answer = description
-        offered, freed = self._offered, []
-        settles = offered is not None and offered.party is not description.party
-        if settles and offered is not None:
+        offered, freed = self._offered.pop(description.party.other, None), []
+        if offered is not None:
+            self._remember(offered.party)
             freed = self._take(offered, self._branch(offered, ours=True))
-            self._offered = None
-        return freed + self._take(description, self._branch(description, ours=settles))
+        ours = offered is not None
+        return freed + self._take(description, self._branch(description, ours))
 
     def confirm(self, branch: str, now: float) -> list[MediaStream]:
         """
@@ -136,21 +150,44 @@ class MediaCall:
         self._touched_at = now
         self._last_answer = None
         self.confirmed = branch
+        freed = self.settle()
         refused = [one for one in self.streams.values() if not one.callee.confirm(branch)]
-        return [self._end(one.index) for one in refused]
+        return freed + [self._end(one.index) for one in refused]
 
-    def reject(self) -> list[MediaStream]:
+    def settle(self) -> list[MediaStream]:
         """
-        The pending offer was refused: what was agreed before it stays.
+        What was answered last is final: it cannot be rejected any more.
         """
-        self._offered = None
-        return self._empty_spare()
+        if self._agreed is None:
+            return []
+        self._agreed = None
+        freed = [self._end(index) for index in self._leaving]
+        self._leaving.clear()
+        return freed
+
+    def reject(self, party: Party) -> list[MediaStream]:
+        """
+        The offer of ``party`` was refused: what was agreed before it stays, or
+        comes back when a provisional answer had put the offer into effect.
+        """
+        if self._offered.pop(party, None) is not None:
+            return self._unwanted()
+        if self._agreed is None or self._agreed.party is not party:
+            return []
+        agreed, self._agreed = self._agreed.streams, None
+        self._last_answer = None
+        self._leaving.clear()
+        for stream, kind, caller, callee in agreed.values():
+            stream.kind = kind
+            stream.caller.restore(caller)
+            stream.callee.restore(callee)
+        return [self._end(index) for index in self.streams.keys() - agreed.keys()]
 
     def close(self) -> list[MediaStream]:
         """
         The call is over.
         """
-        return [self._end(index) for index in list(self.streams)] + self._empty_spare()
+        return [self._end(index) for index in list(self.streams)] + self._unwanted(())
 
     def stream(self, index: int) -> MediaStream | None:
         """
@@ -163,7 +200,7 @@ class MediaCall:
         What ``party`` shall be told in place of the other's ``offered``.
         """
         stream = self.streams.get(offered.index) or self._spare.get(offered.index)
-        if stream is None or offered.endpoint.rtp_port == 0:
+        if stream is None or not offered.is_relayed:
             return Endpoint(host, 0, 0)
         port = stream.port(party)
         return Endpoint(host, port, port + 1)
@@ -217,24 +254,36 @@ class MediaCall:
                 self._counted[party] = counted
                 self.heard_at[party] = self._touched_at = now
 
-    def is_silent(self, now: float, timeout: float) -> bool:
+    def is_silent(self, now: float, timeout: float, hold_timeout: float) -> bool:
         """
         Whether the call has been without media for too long.  Takes a
         :meth:`look`; ask now and then.
 
         :param float timeout: in seconds; 0 is for ever.  A call that has no
             stream left is not kept for ever.
+        :param float hold_timeout: the same while every stream is on hold, if
+            that is longer.
         """
         self.look(now)
         if not self.streams and not self._spare:
             return now - self._touched_at >= EARLY_SECONDS
-        if self.held:
-            limit = max(timeout, HELD_SECONDS)
+        if self.streams and all(stream.held for stream in self.streams.values()):
+            limit = max(timeout, hold_timeout) if hold_timeout else math.inf
         elif self.confirmed is None:
             limit = max(timeout, EARLY_SECONDS)
         else:
             limit = timeout
         return timeout > 0 and now - self._touched_at >= limit
+
+    def _remember(self, party: Party) -> None:
+        """
+        Be able to take back what ``party`` offers.
+        """
+        streams = {
+            index: (one, one.kind, one.caller.save(), one.callee.save())
+            for index, one in self.streams.items()
+        }
+        self._agreed = _Agreed(party, streams)
 
     def _branch(self, description: Description, ours: bool) -> str:
         """
@@ -259,9 +308,13 @@ class MediaCall:
             stream = self.streams.get(one.index)
             if stream is None:
                 continue
-            if one.endpoint.rtp_port:
+            if one.is_relayed:
+                stream.kind = one.kind
+                self._leaving.discard(one.index)
                 described = self._locate(stream, one, description)
                 stream.leg(party).describe(branch, described, one.held)
+            elif final and self._agreed is not None:
+                self._leaving.add(one.index)
             elif final:
                 freed.append(self._end(one.index))
             else:
@@ -298,55 +351,12 @@ class MediaCall:
         self._strangers += stream.strangers
         return stream
 
-    def _empty_spare(self) -> list[MediaStream]:
+    def _unwanted(self, offers: Iterable[Description] | None = None) -> list[MediaStream]:
+        """
+        Take out the streams that no offer, of those that are open, asks for.
+        """
         if not self._spare:
             return []
-        spare = list(self._spare.values())
-        self._spare.clear()
-        return spare
-
-
-class CallTable:
-    """
-    Every call with media, by its key.
-    """
-
-    def __init__(self) -> None:
-        self.ours = OurPorts()
-        self._calls: dict[CallKey, MediaCall] = {}
-
-    def __len__(self) -> int:
-        return len(self._calls)
-
-    def __iter__(self) -> Iterator[MediaCall]:
-        return iter(list(self._calls.values()))
-
-    def get(self, key: CallKey) -> MediaCall | None:
-        """
-        The call of ``key``, when it is known.
-        """
-        return self._calls.get(key)
-
-    def new(self, key: CallKey, now: float) -> MediaCall:
-        """
-        A call that is not in the table yet.
-        """
-        return MediaCall(key, now, self.ours)
-
-    def add(self, call: MediaCall) -> None:
-        """
-        ``call`` has streams.
-        """
-        self._calls[call.key] = call
-
-    def pop(self, key: CallKey) -> MediaCall | None:
-        """
-        Forget the call of ``key``.
-        """
-        return self._calls.pop(key, None)
-
-    def silent(self, now: float, timeout: float) -> list[MediaCall]:
-        """
-        The calls that have been without media for too long.
-        """
-        return [call for call in self._calls.values() if call.is_silent(now, timeout)]
+        offers = self._offered.values() if offers is None else offers
+        wanted = {one.index for offer in offers for one in offer.streams if one.is_relayed}
+        return [self._spare.pop(index) for index in self._spare.keys() - wanted]

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from siptwist.sip.hop import Side, plain_members
 
+#: What is not carried in datagrams (RFC 4145, RFC 5762, RFC 8841): we relay none of it.
+_CONNECTED = ("TCP", "DCCP", "SCTP")
 #: The longest text of an IPv6 address, RFC 4291 section 2.2 form 3.
 LONGEST_ADDRESS = 45
 
@@ -58,6 +60,16 @@ class StreamOffer(NamedTuple):
     proto: str = "RTP/AVP"
 
     @property
+    def is_relayed(self) -> bool:
+        """
+        Whether ports are lent for this stream: not for one that was refused, nor
+        for one over TCP.
+        """
+        if not self.endpoint.rtp_port:
+            return False
+        return self.proto == "RTP/AVP" or not self.proto.upper().startswith(_CONNECTED)
+
+    @property
     def is_rtp(self) -> bool:
         """
         Whether packets of this stream have an RTP header; those of T.38 have none.
@@ -99,6 +111,16 @@ def sendable_host(host: str, loopback: bool = False) -> str | None:
     if found is not None and found[1] and not loopback:
         return None
     return found and found[0]
+
+
+def is_name(host: str) -> bool:
+    """
+    Whether ``host`` is a name, and not an address.
+    """
+    if not host or ":" in host:
+        return False
+    # The last label of a name is no number (RFC 1123 section 2.1).
+    return not host[-1].isdigit() or not host.rpartition(".")[2].isdigit()
 
 
 # Remote text is the key: the length above and the size here bound the memory.

@@ -14,7 +14,8 @@ from zope.interface import implementer
 from siptwist.errors import NoFreePorts, SIPError
 from siptwist.interfaces import IMediaBackend
 from siptwist.logs import logger
-from siptwist.media.calls import CallTable, Description, MediaCall
+from siptwist.media.calls import Description, MediaCall
+from siptwist.media.calltable import CallTable
 from siptwist.media.leg import MediaStream
 from siptwist.media.ports import PortPool
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
@@ -25,6 +26,9 @@ from siptwist.sip.hop import Side
 #: Seconds between two looks for silent calls, at most and at least; between
 #: them it is a twentieth of the time until a call is silent.
 SWEEP_SECONDS, SHORTEST_SWEEP = 15.0, 1.0
+
+#: Seconds until a call on hold is given up.
+HELD_SECONDS = 12 * 3600.0
 
 #: ``addresses(side)`` is the host to bind on ``side`` and the host to advertise.
 Addresses = Callable[[Side], tuple[str, str]]
@@ -43,6 +47,8 @@ class RelayingService(Service):
     :param rtp_timeout: seconds without media after which a call is closed; 0 is never.
     :param rtp_dscp: the class of service of relayed packets, 0..63.
     :param on_silence: told the key of a call that was closed for silence.
+    :param hold_timeout: seconds as ``rtp_timeout`` while a call is on hold, if that
+        is longer; 0 is never.
     """
 
     name = "relaying"
@@ -58,11 +64,13 @@ class RelayingService(Service):
         rtp_timeout: float = 300.0,
         rtp_dscp: int = 0,
         on_silence: Callable[[CallKey], object] | None = None,
+        hold_timeout: float = HELD_SECONDS,
     ) -> None:
         self._reactor = reactor
         self._addresses = addresses
         self._new_pool: Callable[[], PortPool] = lambda: PortPool(low, high, chance)
         self._rtp_timeout = rtp_timeout
+        self._hold_timeout = hold_timeout
         self._on_silence = on_silence
         self._opener = PairOpener(binder(reactor), rtp_dscp)
         self._pools: dict[str, PortPool] = {}
@@ -99,6 +107,7 @@ class RelayingService(Service):
         signaling_host: str,
         offer: bool,
         branch: str = "",
+        receivers: tuple[str, ...] = (),
     ) -> tuple[Endpoint, ...]:
         call = self._table.get(key)
         now = self._reactor.seconds()
@@ -122,10 +131,15 @@ class RelayingService(Service):
             now = self._reactor.seconds()
             self._release(call.confirm(branch, now), now)
 
-    def reject(self, key: CallKey) -> None:
+    def settle(self, key: CallKey) -> None:
         call = self._table.get(key)
         if call is not None:
-            self._release(call.reject(), self._reactor.seconds())
+            self._release(call.settle(), self._reactor.seconds())
+
+    def reject(self, key: CallKey, party: Party) -> None:
+        call = self._table.get(key)
+        if call is not None:
+            self._release(call.reject(party), self._reactor.seconds())
 
     def close(self, key: CallKey, reason: str) -> None:
         call = self._table.pop(key)
@@ -203,7 +217,8 @@ class RelayingService(Service):
             self._relays.pop(stream).close(now)
 
     def _sweep(self) -> None:
-        for call in self._table.silent(self._reactor.seconds(), self._rtp_timeout):
+        now = self._reactor.seconds()
+        for call in self._table.silent(now, self._rtp_timeout, self._hold_timeout):
             self.close(call.key, "silence")
             self._tell_silence(call.key)
 

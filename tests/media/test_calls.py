@@ -11,17 +11,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from siptwist.errors import SIPError
 from siptwist.media.calls import (
     EARLY_SECONDS,
-    HELD_SECONDS,
     MAX_STREAMS,
-    CallTable,
     Description,
     MediaCall,
 )
+from siptwist.media.calltable import CallTable
 from siptwist.media.leg import MediaStream
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
 from siptwist.sip.hop import Side
 from tests.media.packets import rtp
 
+#: rtp_timeout and hold_timeout.
+TIMEOUTS = (30.0, 7200.0)
 KEY = CallKey("call", "tag", Side.INSIDE, Side.OUTSIDE)
 PHONE = ("10.0.0.10", 4000)
 FRIEND = ("203.0.113.10", 5000)
@@ -241,7 +242,7 @@ class ReofferTests(CallCase):
         self.establish()
         before = dict(self.call.streams)
         self.offer(caller(4400, 4402))
-        freed = self.call.reject()
+        freed = self.call.reject(Party.CALLER)
         self.assertEqual([one.index for one in freed], [1])
         self.assertEqual((self.call.streams, self.destinations()), (before, [(PHONE, FRIEND)]))
 
@@ -251,7 +252,7 @@ class ReofferTests(CallCase):
         """
         self.establish()
         self.offer(caller(4000, held=True))
-        self.call.reject()
+        self.call.reject(Party.CALLER)
         self.call.answer(callee(5000), 1.0)
         self.assertFalse(self.call.held)
 
@@ -300,8 +301,54 @@ class ReofferTests(CallCase):
         """
         self.establish(2)
         self.assertEqual(self.offer(caller(4000, 0)), [])
-        freed = self.call.answer(callee(5000, 0), 1.0)
-        self.assertEqual([one.index for one in freed], [1])
+        self.assertEqual(self.call.answer(callee(5000, 0), 1.0), [])
+        told = self.call.tell(Party.CALLER, line(1, FRIEND[0], 0), "10.0.0.1")
+        self.assertEqual(told.rtp_port, 0)
+        self.assertEqual([one.index for one in self.call.settle()], [1])
+        self.assertEqual(list(self.call.streams), [0])
+
+    def test_stream_reopened(self) -> None:
+        """
+        A stream that was ended comes back with new ports when it is offered again.
+        """
+        self.establish(2)
+        ended = self.call.stream(1)
+        for ports, answered in (((4000, 0), (5000, 0)), ((4000, 4002), (5000, 5002))):
+            self.offer(caller(*ports))
+            self.call.answer(callee(*answered), 1.0)
+            self.call.settle()
+        self.assertEqual(self.destinations()[1], ((PHONE[0], 4002), (FRIEND[0], 5002)))
+        self.assertIsNot(self.call.stream(1), ended)
+
+    def test_fax_and_back(self) -> None:
+        """
+        Audio becomes T.38 and audio again on the same ports; the stream says what it is.
+        """
+        self.establish()
+        stream, kinds = self.call.streams[0], []
+        for kind, proto in (("image", "udptl"), ("audio", "RTP/AVP")):
+            for made in (caller(4000), callee(5000)):
+                lines = tuple([one._replace(kind=kind, proto=proto) for one in made.streams])
+                described = made._replace(streams=lines)
+                if made.party is Party.CALLER:
+                    self.offer(described)
+                else:
+                    self.call.answer(described, 1.0)
+            self.call.settle()
+            kinds.append(stream.kind)
+            heard = stream.caller.judge_rtp(b"\0\1fax", PHONE)
+            self.assertEqual(heard, kind == "image")
+        self.assertEqual((kinds, self.call.streams), (["image", "audio"], {0: stream}))
+
+    def test_over_tcp(self) -> None:
+        """
+        A stream over TCP is told as refused: nobody would relay it.
+        """
+        chat = line(1, PHONE[0], 9)._replace(kind="message", proto="TCP/MSRP")
+        made = caller(4000)
+        self.offer(made._replace(streams=(*made.streams, chat)))
+        told = self.call.tell(Party.CALLEE, chat, "192.0.2.1")
+        self.assertEqual((list(self.call.streams), told.rtp_port), ([0], 0))
 
     def test_replaced(self) -> None:
         """
@@ -309,8 +356,66 @@ class ReofferTests(CallCase):
         """
         self.establish()
         self.offer(caller(4000, 4002))
-        freed = self.offer(callee(5000))
-        self.assertEqual(([one.index for one in freed], self.call.reject()), ([1], []))
+        freed = self.offer(caller(4400))
+        self.assertEqual(([one.index for one in freed], self.call.reject(Party.CALLER)), ([1], []))
+
+    def test_glare(self) -> None:
+        """
+        Both offer at once, and one offer is refused (491): the other still takes effect.
+        """
+        self.establish()
+        self.offer(caller(4400, 4402))
+        self.assertEqual(self.offer(callee(5800)), [])
+        self.assertEqual(self.call.reject(Party.CALLEE), [])
+        self.call.answer(callee(5500, 5502), 1.0)
+        self.assertEqual(
+            self.destinations(),
+            [((PHONE[0], 4400), (FRIEND[0], 5500)), ((PHONE[0], 4402), (FRIEND[0], 5502))],
+        )
+
+    def test_glare_both_refused(self) -> None:
+        """
+        Both offer at once and are refused: the call is as it was.
+        """
+        self.establish()
+        self.offer(caller(4400, 4402))
+        self.offer(callee(5800))
+        freed = self.call.reject(Party.CALLER) + self.call.reject(Party.CALLEE)
+        self.assertEqual(
+            ([one.index for one in freed], self.destinations()), ([1], [(PHONE, FRIEND)])
+        )
+
+    def test_rejected_after_an_early_answer(self) -> None:
+        """
+        A re-INVITE that is answered in a 183 and then refused leaves the call as it
+        was: addresses, hold, kind, streams that it added, and those that it ended.
+        """
+        self.establish(2)
+        before = dict(self.call.streams)
+        held = tuple(
+            one._replace(held=True, kind="image", proto="udptl")
+            for one in caller(4400, 0, 4402).streams
+        )
+        self.offer(caller()._replace(streams=held))
+        self.assertEqual(self.call.answer(callee(5500, 0, 5502), 1.0), [])
+        self.assertEqual(self.call.streams[0].callee.rtp.destination, (FRIEND[0], 5500))
+        freed = self.call.reject(Party.CALLER)
+        self.assertEqual(([one.index for one in freed], self.call.streams), ([2], before))
+        self.assertEqual(self.destinations()[0], (PHONE, FRIEND))
+        self.assertEqual((self.call.held, self.call.streams[0].kind), (False, "audio"))
+        self.assertEqual(self.call.settle(), [])
+
+    def test_refusal_after_it_was_settled(self) -> None:
+        """
+        What a final answer settled is not taken back by a later refusal.
+        """
+        self.establish()
+        for ends in (self.call.settle, lambda: self.call.confirm("b", 1.0)):
+            self.offer(caller(4400))
+            self.call.answer(callee(5500), 1.0)
+            ends()
+            self.call.reject(Party.CALLER)
+            self.assertEqual(self.destinations(), [((PHONE[0], 4400), (FRIEND[0], 5500))])
 
     def test_repeated(self) -> None:
         """
@@ -333,7 +438,7 @@ class SilenceTests(CallCase):
         An answered call without media is silent after the timeout, not before.
         """
         self.establish()
-        asked = [self.call.is_silent(now, 30.0) for now in (29.0, 30.0)]
+        asked = [self.call.is_silent(now, *TIMEOUTS) for now in (29.0, 30.0)]
         self.assertEqual(asked, [False, True])
 
     def test_one_direction_is_enough(self) -> None:
@@ -342,7 +447,7 @@ class SilenceTests(CallCase):
         """
         self.establish()
         self.hear()
-        asked = [self.call.is_silent(now, 30.0) for now in (29.0, 58.0, 59.0)]
+        asked = [self.call.is_silent(now, *TIMEOUTS) for now in (29.0, 58.0, 59.0)]
         self.assertEqual((asked, self.call.last_media_at), ([False, False, True], 29.0))
 
     def test_never(self) -> None:
@@ -350,7 +455,7 @@ class SilenceTests(CallCase):
         With rtp_timeout 0 no call is silent.
         """
         self.establish()
-        self.assertFalse(self.call.is_silent(1e9, 0.0))
+        self.assertFalse(self.call.is_silent(1e9, 0.0, 7200.0))
 
     def test_hold(self) -> None:
         """
@@ -359,8 +464,28 @@ class SilenceTests(CallCase):
         self.establish()
         self.offer(caller(4000, held=True))
         self.call.answer(callee(5000), 1.0)
-        asked = [self.call.is_silent(now, 30.0) for now in (3600.0, HELD_SECONDS + 1)]
+        asked = [self.call.is_silent(now, *TIMEOUTS) for now in (3600.0, 7201.0)]
         self.assertEqual(asked, [False, True])
+
+    def test_hold_for_ever(self) -> None:
+        """
+        With hold_timeout 0 a call on hold is kept.
+        """
+        self.establish()
+        self.offer(caller(4000, held=True))
+        self.call.answer(callee(5000), 1.0)
+        self.assertFalse(self.call.is_silent(1e9, 30.0, 0.0))
+
+    def test_one_stream_on_hold(self) -> None:
+        """
+        A call that has one stream on hold and one silent is silent.
+        """
+        self.establish(2)
+        both = caller(4000, 4002).streams
+        self.offer(caller()._replace(streams=(both[0]._replace(held=True), both[1])))
+        self.call.answer(callee(5000, 5002), 1.0)
+        asked = [self.call.is_silent(now, *TIMEOUTS) for now in (30.0, 31.0)]
+        self.assertEqual((self.call.held, asked), (True, [False, True]))
 
     def test_resume(self) -> None:
         """
@@ -370,7 +495,7 @@ class SilenceTests(CallCase):
         for held, now in ((True, 1.0), (False, 1000.0)):
             self.offer(caller(4000, held=held), now)
             self.call.answer(callee(5000), now)
-        asked = [self.call.is_silent(now, 30.0) for now in (1029.0, 1030.0)]
+        asked = [self.call.is_silent(now, *TIMEOUTS) for now in (1029.0, 1030.0)]
         self.assertEqual(asked, [False, True])
 
     def test_answer_restarts(self) -> None:
@@ -380,7 +505,7 @@ class SilenceTests(CallCase):
         self.establish()
         self.offer(caller(4000), 1.0)
         self.call.answer(callee(5000), 20.0)
-        asked = [self.call.is_silent(now, 30.0) for now in (49.0, 50.0)]
+        asked = [self.call.is_silent(now, *TIMEOUTS) for now in (49.0, 50.0)]
         self.assertEqual(asked, [False, True])
 
     def test_ringing(self) -> None:
@@ -388,7 +513,7 @@ class SilenceTests(CallCase):
         A call that rings is not silent before its signaling has given up.
         """
         self.offer(caller(4000))
-        asked = [self.call.is_silent(now, 30.0) for now in (31.0, EARLY_SECONDS)]
+        asked = [self.call.is_silent(now, *TIMEOUTS) for now in (31.0, EARLY_SECONDS)]
         self.assertEqual(asked, [False, True])
 
     def test_no_streams_left(self) -> None:
@@ -398,7 +523,8 @@ class SilenceTests(CallCase):
         self.establish()
         self.offer(caller(0))
         self.call.answer(callee(0), 1.0)
-        self.assertTrue(self.call.is_silent(EARLY_SECONDS + 1, 0.0))
+        self.call.settle()
+        self.assertTrue(self.call.is_silent(EARLY_SECONDS + 1, 0.0, 7200.0))
 
     def test_counts_survive_a_stream(self) -> None:
         """
@@ -434,4 +560,4 @@ class CallTableTests(CallCase):
         self.establish()
         busy = self.table.new(CallKey("busy", "t", Side.INSIDE, Side.OUTSIDE), 900.0)
         self.table.add(busy)
-        self.assertEqual(self.table.silent(1000.0, 30.0), [self.call])
+        self.assertEqual(self.table.silent(1000.0, *TIMEOUTS), [self.call])

@@ -197,7 +197,7 @@ class BackendTests(RelayingCase):
         To confirm, reject or close a call that is not known does nothing.
         """
         self.service.confirm(KEY, "b")
-        self.service.reject(KEY)
+        self.service.reject(KEY, Party.CALLER)
         self.service.close(KEY, "BYE")
         self.assertEqual(list(self.service.calls()), [])
 
@@ -219,7 +219,7 @@ class ReofferTests(RelayingCase):
         inside, outside = self.establish()
         self.caller(4000, 4002)
         self.assertEqual(len(self.reactor.ports), 8)
-        self.service.reject(KEY)
+        self.service.reject(KEY, Party.CALLER)
         self.assertEqual(len(self.reactor.ports), 4)
         inside.deliver(rtp(1), PHONE)
         self.assertEqual(outside.sent, [(rtp(1), FRIEND)])

@@ -83,6 +83,7 @@ class Proxy:
         self.dialogs = self.parts.negotiation.dialogs
         self.signaling._store = self.store
         self.forwarding.resolver = self.resolver
+        self.forwarding._mediation._locating.resolver = self.resolver
         self.media = media
         if media is not None:
             self.forwarding._mediation._media = media

@@ -6,43 +6,47 @@ told of them, and when a call's media begins, changes and ends.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from siptwist.errors import MalformedSDP
 from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.passage import Passage
 from siptwist.proxy.session.anchoring import OFFERING, Description, find_session
-from siptwist.proxy.session.dialogs import Dialog, Dialogs
+from siptwist.proxy.session.dialogs import Dialogs
 from siptwist.proxy.ticket import Ticket
-from siptwist.sip.hop import Side
+from siptwist.sip.hop import Side, plain_members
 from siptwist.sip.message import Response, from_of, to_of
 
+# What may change a call's media, once the answer is final.
+_CHANGING = frozenset({"INVITE", "UPDATE", "PRACK"})
 # The other side no longer knows the dialog, or is gone: BYE has done its work
 # (RFC 3261 section 15.1.1).
 _GONE = frozenset({408, 480, 481, 503})
 
 
+@plain_members
 class Outcome(enum.Enum):
     """
     What a response does to a call's media.
     """
 
     CONFIRM = "confirm"
+    SETTLE = "settle"
     REJECT = "reject"
     CLOSE = "close"
 
 
-@dataclass(frozen=True, slots=True)
-class Consequence:
+class Consequence(NamedTuple):
     """
-    One thing to tell the media backend.
+    One thing to tell the media backend; ``party`` is whose offer was refused.
     """
 
     outcome: Outcome
     key: CallKey
     branch: str = ""
     reason: str = ""
+    party: Party | None = None
 
 
 class Negotiation:
@@ -89,7 +93,7 @@ class Negotiation:
             return None
         key, party = place
         is_offer = ticket.method != "ACK"
-        dialog = self._dialog(key)
+        dialog = self.dialogs.by_key(key)
         if ticket.method == "PRACK" and dialog is not None:
             is_offer = dialog.offered_by is not party.other
         if dialog is not None:
@@ -116,18 +120,12 @@ class Negotiation:
             return None
         party = passage.party.other
         is_offer = not passage.offers
-        dialog = self._dialog(passage.key)
+        dialog = self.dialogs.by_key(passage.key)
         if dialog is not None:
             dialog.offered_by = party if is_offer else None
         branch = (to_of(response).tag or "") if party is Party.CALLEE else ""
         host = identity.facing(passage.key.side(passage.party)).host
         return Description(passage.key, party, is_offer, passage.hop.host, branch, host, *found)
-
-    def _dialog(self, key: CallKey) -> Dialog | None:
-        for dialog in self.dialogs.by_call_id(key.call_id):
-            if dialog.key == key:
-                return dialog
-        return None
 
     def consequences(self, passage: Passage, response: Response) -> tuple[Consequence, ...]:
         """
@@ -139,7 +137,7 @@ class Negotiation:
         if passage.method == "BYE":
             is_over = status < 300 or status in _GONE
             return self._hang_up(key, passage, response) if is_over else ()
-        if passage.method not in ("INVITE", "UPDATE"):
+        if passage.method not in _CHANGING:
             return ()
         found = self._consequence(key, passage, response)
         return () if found is None else (found,)
@@ -164,36 +162,56 @@ class Negotiation:
     def _consequence(
         self, key: CallKey, passage: Passage, response: Response
     ) -> Consequence | None:
-        if response.status < 300:
-            return self._succeed(passage, response, self._dialog(key))
-        if passage.method == "UPDATE":
-            return Consequence(Outcome.REJECT, key)
-        return self.refuse(key, str(response.status), passage.in_dialog)
-
-    def refuse(self, key: CallKey, reason: str, in_dialog: bool) -> Consequence | None:
         """
-        An INVITE was refused.
+        What the final answer to a request does that may have offered.
+        """
+        method, offers = passage.method, passage.offers
+        if method == "INVITE":
+            if response.status < 300:
+                return self._succeed(key, passage, response)
+        elif not offers:
+            return None
+        elif response.status < 300:
+            return Consequence(Outcome.SETTLE, key)
+        if passage.party is None:
+            return None
+        # Who is not offered anything may offer itself, in a reliable 1xx (RFC 3262 section 5).
+        offerer = passage.party if offers else passage.party.other
+        return self.refuse(method, key, offerer, str(response.status), passage.in_dialog)
+
+    def refuse(
+        self, method: str, key: CallKey, offerer: Party, reason: str, in_dialog: bool
+    ) -> Consequence | None:
+        """
+        A request that may have offered was refused.
 
         A re-INVITE that is refused changes nothing (RFC 3261 section 14.1); one
         of a call that we had not heard of leaves nothing.  After a first INVITE
         the call is over, unless a provider that rings several phones at once
         was answered by another, or may be.
         """
-        dialog = self._dialog(key)
-        if dialog is None:
-            return Consequence(Outcome.REJECT, key)
-        dialog.invites -= not in_dialog
-        if not dialog.is_established and dialog.invites <= 0:
-            return self.end(key, reason)
-        return Consequence(Outcome.REJECT, key) if in_dialog else None
+        dialog = self.dialogs.by_key(key)
+        if dialog is not None:
+            if dialog.offered_by is offerer:
+                dialog.offered_by = None
+            if method == "INVITE":
+                dialog.invites -= not in_dialog
+                if not dialog.is_established and dialog.invites <= 0:
+                    return self.end(key, reason)
+                if not in_dialog:
+                    return None
+        return Consequence(Outcome.REJECT, key, party=offerer)
 
-    def _succeed(
-        self, passage: Passage, response: Response, dialog: Dialog | None
-    ) -> Consequence | None:
-        if passage.method != "INVITE" or passage.key is None or dialog is None:
-            return None
+    def _succeed(self, key: CallKey, passage: Passage, response: Response) -> Consequence | None:
+        """
+        An INVITE was accepted; the first of a call chooses its callee.
+        """
+        dialog = self.dialogs.by_key(key)
         if passage.in_dialog:
-            dialog.is_established = True
+            if dialog is not None:
+                dialog.is_established = True
+            return Consequence(Outcome.SETTLE, key)
+        if dialog is None:
             return None
         tag = to_of(response).tag or ""
         if len(dialog.callee_tags) < 64:
@@ -201,7 +219,7 @@ class Negotiation:
         if dialog.is_established:
             return None
         dialog.is_established = True
-        return Consequence(Outcome.CONFIRM, passage.key, tag)
+        return Consequence(Outcome.CONFIRM, key, tag)
 
     def end(self, key: CallKey, reason: str) -> Consequence:
         """

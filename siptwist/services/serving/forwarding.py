@@ -168,7 +168,7 @@ class Forwarding:
             side = self._core.direction.side_of(hops[0], identity)
         if not context.is_anchored:
             context.is_anchored = True
-            self._mediation.begin(context, side, self._depart_guarded)
+            self._mediation.begin(context, side, hops[0].host, self._depart_guarded)
         self._depart(context, branch, target, hops, side)
 
     def _prefer(self, aor: str, hops: list[Hop]) -> list[Hop]:
@@ -338,6 +338,7 @@ class Forwarding:
         self._mediation.answer(
             answer,
             description,
+            ticket.source.host,
             lambda anchored: self._send_back(context, passage, anchored, response),
             lambda status: self._disappoint(context, passage, response, status),
         )

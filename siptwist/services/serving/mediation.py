@@ -6,6 +6,7 @@ and changed or ended by what is answered.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,15 +14,16 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from siptwist.errors import SIPError
-from siptwist.interfaces import IMediaBackend
+from siptwist.interfaces import IMediaBackend, IResolver
 from siptwist.logs import logger
-from siptwist.media.stream import CallKey
+from siptwist.media.stream import CallKey, StreamOffer, is_name
 from siptwist.proxy.core import Core
 from siptwist.proxy.passage import Passage
 from siptwist.proxy.session.anchoring import Description, anchor_request, anchor_response
 from siptwist.proxy.session.negotiation import Consequence, Negotiation, Outcome
 from siptwist.proxy.session.refresh import REFRESHING, Refreshes
 from siptwist.services.serving.context import Context, when
+from siptwist.services.serving.locating import Locating
 from siptwist.sip.hop import Side
 from siptwist.sip.message import Response
 
@@ -40,21 +42,32 @@ class Mediation:
         media: IMediaBackend,
         refreshes: Refreshes,
         reactor: IReactorTime,
+        resolver: IResolver,
     ) -> None:
         self._core = core
         self._negotiation = negotiation
         self._media = media
         self._refreshes = refreshes
         self._reactor = reactor
+        self._locating = Locating(resolver)
 
-    def begin(self, context: Context, side: Side, depart: Callable[..., None]) -> None:
+    def begin(self, context: Context, side: Side, host: str, depart: Callable[..., None]) -> None:
         """
         Have what the request describes anchored.  Until that is done, targets
         wait in ``context.waiting``; ``context.refusal`` is why it cannot be.
 
+        :param host: where the first of the targets is.
         :param depart: told each target that has waited, when it may go.
         """
+        try:
+            anchored = self._anchor(context, side, host)
+        except Exception as error:
+            context.refusal = error
+            return
+        if anchored is not None:
+            self._wait(context, anchored, depart)
 
+    def _wait(self, context: Context, anchored: Any, depart: Callable[..., None]) -> None:
         def go_on(_: object = None) -> None:
             waiting, context.waiting = context.waiting or [], None
             for branch, target, hops, side in waiting:
@@ -64,57 +77,81 @@ class Mediation:
             context.refusal = failure.value
             go_on()
 
-        try:
-            anchored = self._anchor(context, side)
-        except Exception as error:
-            context.refusal = error
-            return
-        if isinstance(anchored, Deferred):
-            context.waiting = []
-            when(anchored, go_on, failed)
+        context.waiting = []
+        when(anchored, go_on, failed)
 
-    def _anchor(self, context: Context, side: Side) -> Any:
+    def _anchor(self, context: Context, side: Side, host: str) -> Any:
         """
         Have ports lent for what the request describes, and write them in.
         """
-        ticket = context.forward.ticket
-        context.place = self._negotiation.place(ticket, side)
-        if context.place is None:
+        ticket, targets = context.forward.ticket, context.forward.targets
+        place = context.place = self._negotiation.place(ticket, side)
+        if place is None:
             return None
-        description = self._negotiation.of_request(ticket, context.place, self._core.identity)
+        description = self._negotiation.of_request(ticket, place, self._core.identity)
         if description is None:
             return None
-
-        def write(granted: Any) -> None:
-            context.offers = True
-            request = anchor_request(ticket.request, description, granted)
-            context.forward = context.forward._replace(ticket=ticket.with_request(request))
-
-        granted = self._describe(description)
+        hosts: tuple[str, ...] = (host,)
+        if len(targets) > 1:
+            hosts += tuple([one.hop.host if one.hop else "" for one in targets])
+        granted = self._describe(description, hosts)
         if isinstance(granted, Deferred):
-            return granted.addCallback(write)
-        return write(granted)
+            return granted.addCallback(partial(self._write, context, description))
+        return self._write(context, description, granted)
 
-    def _describe(self, description: Description) -> Any:
+    def _write(self, context: Context, description: Description, granted: Any) -> None:
+        """
+        Write the ports that were granted into the request.
+        """
+        ticket = context.forward.ticket
+        context.offers = True
+        request = anchor_request(ticket.request, description, granted)
+        context.forward = context.forward._replace(ticket=ticket.with_request(request))
+        if ticket.method == "ACK":
+            self._media.settle(description.key)
+
+    def _describe(self, description: Description, receivers: tuple[str, ...]) -> Any:
+        """
+        Tell the media backend, once names have become addresses.
+        """
+        streams = description.streams
+        for one in streams:
+            if one.is_relayed and is_name(one.endpoint.host):
+                found = self._locating.locate(streams)
+                if isinstance(found, Deferred):
+                    return found.addCallback(partial(self._lend, description, receivers))
+                streams = found
+                break
+        return self._lend(description, receivers, streams)
+
+    def _lend(
+        self,
+        description: Description,
+        receivers: tuple[str, ...],
+        streams: tuple[StreamOffer, ...],
+    ) -> Any:
         return self._media.describe(
             description.key,
             description.party,
-            description.streams,
+            streams,
             description.signaling_host,
             description.is_offer,
             description.branch,
+            receivers,
         )
 
     def answer(
         self,
         answer: Response,
         description: Description,
+        host: str,
         send: Callable[[Response], None],
         refuse: Callable[[int], None],
     ) -> None:
         """
         Have what an answer describes anchored, and ``send`` it then.
 
+        :param host: where the answer goes.
         :param refuse: told a status when there is no media for a final answer.
         """
 
@@ -129,7 +166,7 @@ class Mediation:
                 refuse(status)
 
         try:
-            granted = self._describe(description)
+            granted = self._describe(description, (host,))
         except Exception:
             failed(Failure())
             return
@@ -160,17 +197,19 @@ class Mediation:
             return
         ticket = context.forward.ticket
         key = context.place[0]
-        if ticket.method == "INVITE":
-            found = self._negotiation.refuse(key, str(response.status), ticket.in_dialog)
+        if ticket.method in ("INVITE", "UPDATE", "PRACK"):
+            party, reason = context.place[1], str(response.status)
+            found = self._negotiation.refuse(ticket.method, key, party, reason, ticket.in_dialog)
             if found is not None and (context.offers or found.outcome is Outcome.CLOSE):
                 self._carry_out(found)
-        elif ticket.method == "UPDATE" and context.offers:
-            self._media.reject(key)
 
     def _carry_out(self, consequence: Consequence) -> None:
-        if consequence.outcome is Outcome.CONFIRM:
-            self._media.confirm(consequence.key, consequence.branch)
-        elif consequence.outcome is Outcome.REJECT:
-            self._media.reject(consequence.key)
+        media, (outcome, key, branch, reason, party) = self._media, consequence
+        if outcome is Outcome.CONFIRM:
+            media.confirm(key, branch)
+        elif outcome is Outcome.SETTLE:
+            media.settle(key)
+        elif outcome is Outcome.REJECT:
+            media.reject(key, party)
         else:
-            self._media.close(consequence.key, consequence.reason)
+            media.close(key, reason)

@@ -134,6 +134,21 @@ class OfferTests(NegotiationCase):
         found = [self.describe(prack), self.describe(prack)]
         self.assertEqual([one and one.is_offer for one in found], [False, True])
 
+    def test_prack_after_a_refused_offer(self) -> None:
+        """
+        An offer that was refused is not answered by the next PRACK, which offers.
+        """
+        self.open()
+        answered = response(183, TYPE, body=sdp())
+        self.negotiation.of_response(self.passage(), answered, TWO_SOCKETS)
+        to = "<sip:alice@provider.example>;tag=a"
+        self.describe(from_world(TYPE, method="UPDATE", to=to, body=sdp("198.51.100.9")))
+        refused = self.passage("UPDATE", party=Party.CALLEE, in_dialog=True)
+        self.negotiation.consequences(refused, response(491, method="UPDATE"))
+        prack = self.describe(ticket(TYPE, method="PRACK", to=DIALOG, body=sdp()))
+        assert prack is not None
+        self.assertTrue(prack.is_offer)
+
     def test_callee_offers(self) -> None:
         """
         An UPDATE of the callee is an offer under its tag, told by our inside address.
@@ -244,10 +259,39 @@ class ConsequenceTests(NegotiationCase):
         A refused re-INVITE or UPDATE takes its offer back and ends nothing.
         """
         self.ends(self.passage(), 200)
-        for method in ("INVITE", "UPDATE"):
-            found = self.ends(self.passage(method, in_dialog=True), 488)
-            self.assertEqual(found, [("reject", "")])
+        for method in ("INVITE", "UPDATE", "PRACK"):
+            for status in (401, 408, 488, 491):
+                found = self.ends(self.passage(method, in_dialog=True), status)
+                self.assertEqual(found, [("reject", "")])
         self.assertEqual(len(self.negotiation.dialogs), 1)
+
+    def test_whose_offer(self) -> None:
+        """
+        Who offered is told; to an INVITE without SDP that is the other one.
+        """
+        self.ends(self.passage(), 200)
+        for offers, party in ((True, Party.CALLER), (False, Party.CALLEE)):
+            passage = self.passage(in_dialog=True, offers=offers)
+            (found,) = self.negotiation.consequences(passage, response(488))
+            self.assertEqual((found.outcome, found.party), (Outcome.REJECT, party))
+
+    def test_settled(self) -> None:
+        """
+        A final answer to a later offer settles it.
+        """
+        self.ends(self.passage(), 200)
+        for method in ("INVITE", "UPDATE", "PRACK"):
+            found = self.ends(self.passage(method, in_dialog=True), 200)
+            self.assertEqual(found, [("settle", "")])
+
+    def test_nothing_offered(self) -> None:
+        """
+        An UPDATE or a PRACK without SDP does nothing to the media, whatever its answer.
+        """
+        for method in ("UPDATE", "PRACK"):
+            for status in (200, 481, 500):
+                passage = self.passage(method, in_dialog=True, offers=False)
+                self.assertEqual(self.ends(passage, status), [])
 
     def test_early_update_refused(self) -> None:
         """
@@ -301,7 +345,7 @@ class ConsequenceTests(NegotiationCase):
         """
         Answers to INFO, PRACK and requests outside of calls do nothing.
         """
-        for method in ("INFO", "PRACK", "MESSAGE"):
+        for method in ("INFO", "MESSAGE"):
             for status in (200, 481, 500):
                 self.assertEqual(self.ends(self.passage(method), status, method=method), [])
         self.assertEqual(self.ends(self.passage(key=None, party=None), 486), [])

@@ -754,6 +754,7 @@ class OfferTests(WalkingCase):
             ],
         )
         self.assertIn("c=IN IP4 203.0.113.1", self.provider.last("ACK").body.decode())
+        self.assertEqual(self.media.settled, [self.key])
 
     def test_reliable_delayed_offer(self) -> None:
         """
@@ -805,9 +806,35 @@ class OfferTests(WalkingCase):
         caller, _ = self.call_out()
         caller.send("INVITE", body=sdp("10.0.0.10", 4002))
         self.provider.reply(self.provider.last("INVITE"), 488)
-        self.assertEqual(self.media.rejected, [self.key])
+        self.assertEqual(self.media.rejected, [(self.key, Party.CALLER)])
         self.assertEqual(self.media.closed, [])
         self.assertEqual(self.phone.statuses("INVITE")[-1], 488)
+
+    def test_glare(self) -> None:
+        """
+        A re-INVITE of the phone meets an UPDATE of the callee, which is refused 491
+        (RFC 3311 section 5.2): the offer of the callee is taken back, not the phone's.
+        """
+        caller, callee = self.call_out()
+        caller.send("INVITE", body=sdp("10.0.0.10", 4002))
+        callee.send("UPDATE", body=sdp("203.0.113.30", 6002))
+        self.phone.reply(self.phone.last("UPDATE"), 491)
+        self.assertEqual(self.media.rejected, [(self.key, Party.CALLEE)])
+        self.provider.reply(self.provider.last("INVITE"), 200, body=sdp("203.0.113.30"))
+        self.assertEqual(self.told()[-1], (Party.CALLEE, "203.0.113.20", False, "to-tag"))
+        self.assertEqual(self.media.settled, [self.key])
+
+    def test_refused_new_offer_after_early_answer(self) -> None:
+        """
+        So is a re-INVITE that a 183 had answered, once it is refused.
+        """
+        caller, _ = self.call_out()
+        caller.send("INVITE", body=sdp("10.0.0.10", 4002))
+        came = self.provider.last("INVITE")
+        self.provider.reply(came, 183, body=sdp("203.0.113.30", 6002))
+        self.provider.reply(came, 488)
+        self.assertEqual(self.media.rejected, [(self.key, Party.CALLER)])
+        self.assertEqual((self.media.settled, self.media.closed), ([], []))
 
     def test_new_offer_that_cannot_go_out(self) -> None:
         """
@@ -816,7 +843,7 @@ class OfferTests(WalkingCase):
         caller, _ = self.call_out()
         caller.send("INVITE", body=sdp("10.0.0.10", 4002), contact="<sip:[>")
         self.assertEqual(self.phone.statuses("INVITE")[-1], 400)
-        self.assertEqual(self.media.rejected, [self.key])
+        self.assertEqual(self.media.rejected, [(self.key, Party.CALLER)])
 
     def test_refused_call(self) -> None:
         """
