@@ -12,13 +12,13 @@ from twisted.internet.task import LoopingCall
 
 from siptwist.interfaces import IMessageSender
 from siptwist.logs import logger
-from siptwist.net import stun
 from siptwist.proxy.core import Core
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.masquerade import own_via
 from siptwist.proxy.registration.location import Binding, Locations
 from siptwist.services.serving.context import new_tag
 from siptwist.services.transactions import TransactionService
+from siptwist.sip import stun
 from siptwist.sip.fields import MAGIC_COOKIE
 from siptwist.sip.headers import Headers, make_header
 from siptwist.sip.hop import Hop, Side

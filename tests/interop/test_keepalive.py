@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import socket
 
-from siptwist.net import stun
-from siptwist.net.stun import Message, xor_address
+from siptwist.sip import stun
 from siptwist.sip.hop import Hop
+from siptwist.sip.stun import Message, xor_address
 from tests.interop.bed import LAN_ROUTER, WAN_ROUTER
 from tests.interop.case import ALICE, CAROL, STRANGER, InteropCase
 from tests.interop.phone import Phone

@@ -7,11 +7,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from siptwist.net import stun
-from siptwist.net.stun import Message, xor_address
 from siptwist.services.keepalive import PATIENCE, KeepaliveService
+from siptwist.sip import stun
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, cseq_of
+from siptwist.sip.stun import Message, xor_address
 from tests.services.walking import Agent, Proxy, WalkingCase
 
 CRLF = b"\r\n\r\n"

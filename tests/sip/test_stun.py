@@ -1,5 +1,5 @@
 """
-Tests for siptwist.net.stun, with the test vectors of RFC 5769.
+Tests for siptwist.sip.stun, with the test vectors of RFC 5769.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ import struct
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.net import stun
-from siptwist.net.stun import MalformedSTUN, Message, answer, is_stun, xor_address
+from siptwist.sip import stun
 from siptwist.sip.hop import Hop
+from siptwist.sip.stun import MalformedSTUN, Message, answer, is_stun, xor_address
 from tests.sip.mutations import Mutator
 
 TRANSACTION = bytes.fromhex("b7e7a701bc34d686fa87dfae")
@@ -67,6 +67,16 @@ class VectorTests(SynchronousTestCase):
         for sample in (SAMPLE_REQUEST, SAMPLE_RESPONSE, SAMPLE_RESPONSE_6):
             attributes = dict(Message.parse(sample).attributes)
             self.assertEqual(attributes[stun.FINGERPRINT], stun.fingerprint(sample[:-8]))
+
+    def test_integrity(self) -> None:
+        """
+        The passwords of the sample messages make their message integrity.
+        """
+        for sample in (SAMPLE_REQUEST, SAMPLE_RESPONSE, SAMPLE_RESPONSE_6):
+            told = dict(Message.parse(sample).attributes)[stun.MESSAGE_INTEGRITY]
+            before = sample[: sample.index(told) - 4]
+            self.assertEqual(stun.integrity(before, "VOkJxbRl1RmTxUk/WvJxBt"), told)
+            self.assertNotEqual(stun.integrity(before, "VOkJxbRl1RmTxUk/WvJxBT"), told)
 
     def test_attributes(self) -> None:
         """

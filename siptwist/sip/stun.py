@@ -1,11 +1,13 @@
 """
-STUN Binding requests on the SIP port (RFC 8489; RFC 5626 section 8): a phone
-keeps its NAT open with them, and learns whether its address has changed.
+STUN (RFC 8489), and its Binding requests on the SIP port (RFC 5626 section 8): a
+phone keeps its NAT open with them, and learns whether its address has changed.
 """
 
 from __future__ import annotations
 
+import hmac
 import struct
+from hashlib import sha1
 from ipaddress import ip_address
 from typing import NamedTuple
 from zlib import crc32
@@ -19,6 +21,7 @@ HEADER = 20
 MAX_REQUEST = 1280
 
 REQUEST, SUCCESS, REFUSAL = 0x0001, 0x0101, 0x0111
+USERNAME, MESSAGE_INTEGRITY = 0x0006, 0x0008
 ERROR_CODE, UNKNOWN_ATTRIBUTES = 0x0009, 0x000A
 XOR_MAPPED_ADDRESS, FINGERPRINT = 0x0020, 0x8028
 _FINGERPRINT_XOR = 0x5354554E
@@ -29,8 +32,8 @@ _OPTIONAL = 0x8000
 _KNOWN = frozenset(
     (
         0x0001,  # MAPPED-ADDRESS
-        0x0006,  # USERNAME
-        0x0008,  # MESSAGE-INTEGRITY
+        USERNAME,
+        MESSAGE_INTEGRITY,
         ERROR_CODE,
         UNKNOWN_ATTRIBUTES,
         0x0014,  # REALM
@@ -89,8 +92,8 @@ class Message(NamedTuple):
 
 def is_stun(data: bytes) -> bool:
     """
-    Whether a datagram on the SIP port is STUN (section 5): its first two bits
-    are 0 and it has the cookie.
+    Whether a datagram is STUN, on the port of SIP or RTP (section 5; RFC 7983): its
+    first two bits are 0 and it has the cookie.
     """
     return len(data) >= HEADER and data[0] < 0x40 and data[4:8] == MAGIC_COOKIE
 
@@ -126,6 +129,16 @@ def fingerprint(before: bytes) -> bytes:
     return struct.pack(">I", crc32(before) ^ _FINGERPRINT_XOR)
 
 
+def integrity(before: bytes, password: str) -> bytes:
+    """
+    The value of a MESSAGE-INTEGRITY behind these bytes by a short-term password,
+    whatever the length in the header counts (section 14.5).
+    """
+    length = len(before) - HEADER + 4 + sha1().digest_size
+    counted = before[:2] + length.to_bytes(2, "big") + before[4:]
+    return hmac.digest(password.encode(), counted, sha1)
+
+
 def answer(data: bytes, source: Hop) -> bytes:
     """
     The answer to a Binding request from ``source``, as small as can be; empty
@@ -138,15 +151,15 @@ def answer(data: bytes, source: Hop) -> bytes:
     try:
         request = Message.parse(data)
     except MalformedSTUN:
-        return bytes(_refuse(data[8:HEADER], 400))
+        return bytes(refuse(data[8:HEADER], 400))
     types = [type_ for type_, _ in request.attributes]
     if FINGERPRINT not in types:
         return bytes(_respond(request, source))
     if types.index(FINGERPRINT) != len(types) - 1:
-        return bytes(_refuse(request.transaction, 400))
+        return bytes(refuse(request.transaction, 400))
     if request.attributes[-1][1] != fingerprint(data[:-8]):
         return b""
-    return _with_fingerprint(_respond(request, source))
+    return with_fingerprint(_respond(request, source))
 
 
 def _respond(request: Message, source: Hop) -> Message:
@@ -155,19 +168,19 @@ def _respond(request: Message, source: Hop) -> Message:
     ]
     if unknown:
         types = b"".join(type_.to_bytes(2, "big") for type_ in dict.fromkeys(unknown))
-        return _refuse(request.transaction, 420, ((UNKNOWN_ATTRIBUTES, types),))
+        return refuse(request.transaction, 420, ((UNKNOWN_ATTRIBUTES, types),))
     value = xor_address(source, request.transaction)
     return Message(SUCCESS, request.transaction, ((XOR_MAPPED_ADDRESS, value),))
 
 
-def _refuse(transaction: bytes, status: int, more: tuple[Attribute, ...] = ()) -> Message:
+def refuse(transaction: bytes, status: int, more: tuple[Attribute, ...] = ()) -> Message:
     # Without a reason phrase, which is for people only and would make the
     # answer larger than what it answers (section 14.8).
     code = struct.pack(">HBB", 0, status // 100, status % 100)
     return Message(REFUSAL, transaction, ((ERROR_CODE, code), *more))
 
 
-def _with_fingerprint(message: Message) -> bytes:
+def with_fingerprint(message: Message) -> bytes:
     last = (FINGERPRINT, bytes(4))
     data = bytes(message._replace(attributes=(*message.attributes, last)))
     return data[:-4] + fingerprint(data[:-8])
