@@ -20,8 +20,8 @@ MAX_DEVIATION = 2.0
 #: Seconds until the clock of a dynamic payload type is known.
 LEARNING_SECONDS = 0.5
 
-#: Clocks of RTP in Hz that dynamic payload types have.
-_CLOCKS = (8000, 12000, 16000, 24000, 32000, 48000, 90000)
+#: Clocks of RTP, in Hz, that dynamic payload types have.
+CLOCKS = (8000, 12000, 16000, 24000, 32000, 48000, 90000)
 #: Clocks of the static types that are not 8000 Hz (RFC 3551 tables 4 and 5).
 _STATIC_CLOCKS = {6: 16000, 10: 44100, 11: 44100, 14: 90000, 16: 11025, 17: 22050}
 _STATIC_CLOCKS |= dict.fromkeys((25, 26, 28, 31, 32, 33, 34), 90000)
@@ -68,6 +68,7 @@ class Reception:
         "jitter",
         "source",
         "stamp",
+        "tick",
     )
 
     def __init__(self) -> None:
@@ -81,10 +82,12 @@ class Reception:
         self._next = 0
         self._kind = 0
         self._lost = 0
+        #: Seconds of one unit of the timestamp, as far as known; 0.0 before that.
+        self.tick = 0.0
         # When the timestamp last moved, and when it began to for this payload type.
         self._moved_at = self._first_at = 0.0
         self._first_stamp = 0
-        # Seconds of one unit of the timestamp, 0.0 while unknown; by payload type.
+        # The same of the present payload type, and of those seen before.
         self._seconds = 0.0
         self._ticks: dict[int, float] = {}
 
@@ -174,6 +177,7 @@ class Reception:
     def _begin(self, kind: int, number: int, stamp: int, source: int, now: float) -> None:
         if source != self.source:
             self._ticks.clear()
+            self.tick = 0.0
         self.source, self._next, self.stamp = source, number + 1 & 0xFFFF, stamp
         self._moved_at, self._kind = now, -1
         self._change(kind, stamp, now)
@@ -191,7 +195,9 @@ class Reception:
             seconds = 0.0 if kind >= _DYNAMIC else 1 / _STATIC_CLOCKS.get(kind, 8000)
             self._ticks[kind] = seconds
         self._seconds = seconds
-        if not seconds:
+        if seconds:
+            self.tick = seconds
+        else:
             self._first_at, self._first_stamp = now, stamp
 
     def _learn(self, stamp: int, now: float) -> float:
@@ -203,8 +209,8 @@ class Reception:
         if elapsed < LEARNING_SECONDS or not ticks:
             return 0.0
         rate = ticks / elapsed
-        clock = min(_CLOCKS, key=lambda known: max(known / rate, rate / known))
-        self._seconds = self._ticks[self._kind & 0x7F] = 1 / clock
+        clock = min(CLOCKS, key=lambda known: max(known / rate, rate / known))
+        self._seconds = self.tick = self._ticks[self._kind & 0x7F] = 1 / clock
         return self._seconds
 
 

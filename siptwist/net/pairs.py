@@ -6,18 +6,31 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Callable
 from typing import NamedTuple
 
 from twisted.internet.error import CannotListenError
 
 from siptwist.errors import NoFreePorts
 from siptwist.logs import logger
-from siptwist.media.leg import MediaStream
+from siptwist.media.leg import Flow, MediaStream
 from siptwist.media.ports import PortPool
-from siptwist.net.relay import Binder, Relay
+from siptwist.net.playout import Line, Playout
+from siptwist.net.relay import Binder, Relay, Send
 
 #: Ports tried for one pair while other programs sit on them.
 MAX_TRIES = 16
+
+
+class Evening(NamedTuple):
+    """
+    By how many seconds the RTP of each party is delayed to be evened out; 0.0
+    is not at all.
+    """
+
+    playout: Playout
+    caller: float
+    callee: float
 
 
 class Pair(NamedTuple):
@@ -40,21 +53,29 @@ class Pair(NamedTuple):
         self.pool.rest(self.port, now)
 
 
-class StreamRelay(NamedTuple):
+class StreamRelay:
     """
     The sockets of one media stream.
     """
 
-    caller: Pair
-    callee: Pair
+    __slots__ = ("_lines", "callee", "caller")
 
-    def join(self, stream: MediaStream) -> None:
+    def __init__(self, caller: Pair, callee: Pair) -> None:
+        self.caller = caller
+        self.callee = callee
+        self._lines: list[Line] = []
+
+    def join(self, stream: MediaStream, evening: Evening | None = None) -> None:
         """
         Begin to relay ``stream``.
+
+        :param evening: which RTP is to be evened out on its way, if any.
         """
         near, far, caller, callee = self.caller, self.callee, stream.caller, stream.callee
-        near.rtp.join(caller.rtp, caller.judge_rtp, callee.rtp, far.rtp)
-        far.rtp.join(callee.rtp, callee.judge_rtp, caller.rtp, near.rtp)
+        onward = self._detour(evening, evening and evening.caller, caller.rtp, callee.rtp)
+        back = self._detour(evening, evening and evening.callee, callee.rtp, caller.rtp)
+        near.rtp.join(caller.rtp, caller.judge_rtp, callee.rtp, far.rtp, onward)
+        far.rtp.join(callee.rtp, callee.judge_rtp, caller.rtp, near.rtp, back)
         near.rtcp.join(caller.rtcp, caller.judge_rtcp, callee.rtcp, far.rtcp)
         far.rtcp.join(callee.rtcp, callee.judge_rtcp, caller.rtcp, near.rtcp)
 
@@ -62,8 +83,24 @@ class StreamRelay(NamedTuple):
         """
         Close all four sockets.
         """
+        for line in self._lines:
+            line.close()
+        self._lines.clear()
         self.caller.close(now)
         self.callee.close(now)
+
+    def _detour(
+        self, evening: Evening | None, delay: float | None, flow: Flow, toward: Flow
+    ) -> Callable[[Send], Send] | None:
+        if evening is None or not delay:
+            return None
+
+        def even(send: Send) -> Send:
+            line = evening.playout.line(delay, flow, toward, send)
+            self._lines.append(line)
+            return line.send
+
+        return even
 
 
 class PairOpener:

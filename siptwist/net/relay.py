@@ -33,6 +33,9 @@ _DATAGRAM = int(socket.SOCK_DGRAM | getattr(socket, "SOCK_NONBLOCK", 0))
 #: Sockets served before the reactor gets its turn.
 MAX_READY = 128
 
+#: Sends a packet to an address, or raises ``OSError``.
+Send = Callable[[bytes, Address], Any]
+
 _UNUSED = Flow()
 
 
@@ -73,22 +76,34 @@ class Relay(DatagramProtocol):
     flow: Flow = _UNUSED
     toward: Flow = _UNUSED
     judge: Callable[[bytes, Address], bool] = staticmethod(_refuse)
-    forward: Callable[[bytes, Address], Any] = staticmethod(_refuse)
+    forward: Send = staticmethod(_refuse)
     seconds: Callable[[], float]
 
     def join(
-        self, flow: Flow, judge: Callable[[bytes, Address], bool], toward: Flow, opposite: Relay
+        self,
+        flow: Flow,
+        judge: Callable[[bytes, Address], bool],
+        toward: Flow,
+        opposite: Relay,
+        detour: Callable[[Send], Send] | None = None,
     ) -> None:
         """
         Begin to relay through ``opposite`` what ``judge`` accepts.
+
+        :param detour: makes what sends in place of the opposite socket out of that.
         """
         self.flow = flow
         self.judge = judge
         self.toward = toward
         port, across = self.port, opposite.port
-        self.forward = across.write
+        if type(across) is RelayPort:
+            self.forward = across.getHandle().sendto
+        else:
+            self.forward = across.write
+        if detour is not None:
+            self.forward = detour(self.forward)
         if type(port) is RelayPort:
-            port.join(flow, judge, toward, across.getHandle().sendto)
+            port.join(flow, judge, toward, self.forward)
 
     @property
     def port(self) -> Port:
@@ -228,7 +243,7 @@ class RelayPort:
         self._seconds = watch.seconds
         self._flow = self._toward = _UNUSED
         self._judge: Callable[[bytes, Address], bool] = _refuse
-        self._forward: Callable[[bytes, Address], Any] = _refuse
+        self._forward: Send = _refuse
         relay.seconds = watch.seconds
         # Of what makeConnection does, nothing else concerns a relay.
         relay.transport = cast(Any, self)
@@ -239,7 +254,7 @@ class RelayPort:
         flow: Flow,
         judge: Callable[[bytes, Address], bool],
         toward: Flow,
-        forward: Callable[[bytes, Address], Any],
+        forward: Send,
     ) -> None:
         """
         Take what a relay knows to where the loop finds it at once.

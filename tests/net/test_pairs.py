@@ -12,12 +12,17 @@ from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import NoFreePorts
+from siptwist.media.latch import Described
+from siptwist.media.leg import MediaStream
 from siptwist.media.ports import PortPool
-from siptwist.net.pairs import MAX_TRIES, PairOpener
+from siptwist.net.pairs import MAX_TRIES, Evening, Pair, PairOpener
+from siptwist.net.playout import Playout
 from siptwist.net.relay import binder
+from tests.media.packets import rtcp, rtp
 from tests.net.fakes_udp import MemoryUDPReactor
 
 INSIDE, OUTSIDE = "10.0.0.1", "192.0.2.1"
+PHONE, FRIEND = ("10.0.0.10", 4000), ("203.0.113.10", 5000)
 
 
 class PairOpenerTests(SynchronousTestCase):
@@ -95,6 +100,50 @@ class PairOpenerTests(SynchronousTestCase):
         self.reactor.descriptors = 0
         error = self.assertRaises(NoFreePorts, self.open_stream)
         self.assertIsInstance(error.__cause__, CannotListenError)
+
+
+class EveningTests(SynchronousTestCase):
+    """
+    RTP of one side or of both is evened out on its way.
+    """
+
+    def join(self, caller: float, callee: float) -> None:
+        self.reactor = MemoryUDPReactor()
+        pools = [PortPool(7000, 7099, random.Random(seed).randrange) for seed in (1, 2)]
+        opener = PairOpener(binder(self.reactor))
+        self.relay = opener.open_stream((pools[0], INSIDE), (pools[1], OUTSIDE), 0.0)
+        stream = MediaStream(0, "audio", (INSIDE, 1), (OUTSIDE, 2))
+        for leg, at in ((stream.caller, PHONE), (stream.callee, FRIEND)):
+            leg.describe("", Described(at, (at[0], at[1] + 1), at[0]))
+        self.relay.join(stream, Evening(Playout(self.reactor), caller, callee))
+
+    def arrive(self, pair: Pair, source: tuple[str, int], data: bytes, rtcp: int = 0) -> None:
+        self.reactor.ports[(pair.host, pair.port + rtcp)].deliver(data, source)
+
+    def sent(self, pair: Pair) -> int:
+        return sum(len(self.reactor.ports[(pair.host, pair.port + n)].sent) for n in (0, 1))
+
+    def test_one_side(self) -> None:
+        """
+        What the caller sends waits, what the callee sends and all RTCP does not.
+        """
+        self.join(0.05, 0.0)
+        near, far = self.relay.caller, self.relay.callee
+        self.arrive(near, PHONE, rtp(1))
+        self.arrive(far, FRIEND, rtp(1))
+        self.arrive(near, (PHONE[0], PHONE[1] + 1), rtcp(), rtcp=1)
+        self.assertEqual((self.sent(far), self.sent(near)), (1, 1))
+        self.reactor.advance(0.05)
+        self.assertEqual((self.sent(far), self.sent(near)), (2, 1))
+
+    def test_closed(self) -> None:
+        """
+        A stream that is closed while packets wait leaves no timer behind.
+        """
+        self.join(0.05, 0.05)
+        self.arrive(self.relay.caller, PHONE, rtp(1))
+        self.relay.close(0.0)
+        self.assertEqual((self.reactor.getDelayedCalls(), self.reactor.ports), ([], {}))
 
 
 class DSCPTests(SynchronousTestCase):
