@@ -202,8 +202,11 @@ class MediaCall:
         stream = self.streams.get(offered.index) or self._spare.get(offered.index)
         if stream is None or not offered.is_relayed:
             return Endpoint(host, 0, 0)
-        port = stream.port(party)
-        return Endpoint(host, port, port + 1)
+        port, leg = stream.port(party), stream.leg(party)
+        # To an offer without ICE there is no answer with it (RFC 8839 section 4.2.5).
+        if leg.ice is None or not (leg.offered is None or leg.offered.has_ice):
+            return Endpoint(host, port, port + 1)
+        return Endpoint(host, port, port + 1, "", leg.ice.credentials)
 
     @property
     def held(self) -> bool:
@@ -312,7 +315,9 @@ class MediaCall:
                 stream.kind = one.kind
                 self._leaving.discard(one.index)
                 described = self._locate(stream, one, description)
-                stream.leg(party).describe(branch, described, one.held)
+                leg = stream.leg(party)
+                leg.offered = one
+                leg.describe(branch, described, one.held)
             elif final and self._agreed is not None:
                 self._leaving.add(one.index)
             elif final:
@@ -327,17 +332,22 @@ class MediaCall:
     def _locate(
         self, stream: MediaStream, offered: StreamOffer, description: Description
     ) -> Described:
-        party, (told, rtp_port, rtcp_port) = description.party, offered.endpoint
+        party = description.party
+        told, rtp_port, rtcp_port, rtcp_told, _ = offered.endpoint
         ours = stream.caller_host if party is Party.CALLER else stream.callee_host
         on_loopback = ours.startswith("127.") or ours == "::1"
         host = sendable_host(told, on_loopback)
         rtp = rtcp = None
         if host and 0 < rtp_port < 65536:
             rtp = self._ours.resolve((host, rtp_port), stream, party)
+        if rtcp_told:
+            host = sendable_host(rtcp_told, on_loopback)
         if rtp and host and 0 < rtcp_port < 65536:
             rtcp = self._ours.resolve((host, rtcp_port), stream, party)
         mute = told in UNSPECIFIED
-        return Described(rtp, rtcp, description.signaling_host, offered.is_rtp, mute)
+        return Described(
+            rtp, rtcp, description.signaling_host, offered.is_rtp, mute, offered.is_dtls
+        )
 
     def _end(self, index: int) -> MediaStream:
         """

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from siptwist.media.ice import Agent
 from siptwist.media.latch import Address, Described, Latch
 from siptwist.media.quality import Quality, Reception
 from siptwist.media.rtp import RTCP_HEADER, RTP_HEADER, is_rtcp
-from siptwist.media.stream import Party
+from siptwist.media.stream import Party, StreamOffer
 
 #: Branches of a forked callee that are remembered; the oldest goes first.
 MAX_BRANCHES = 16
@@ -94,13 +95,27 @@ class Leg:
     was described later begins.  All of them learn.
     """
 
-    __slots__ = ("_branches", "_chosen", "_refused", "_speaker", "held", "rtcp", "rtp")
+    __slots__ = (
+        "_branches",
+        "_chosen",
+        "_refused",
+        "_speaker",
+        "held",
+        "ice",
+        "offered",
+        "rtcp",
+        "rtp",
+    )
 
     def __init__(self) -> None:
         self.rtp = Flow(is_rtp=True)
         self.rtcp = Flow()
         #: Whether the party wants no media now.
         self.held = False
+        #: What checks of the party are answered with, when they are.
+        self.ice: Agent | None = None
+        #: How it described the stream last.
+        self.offered: StreamOffer | None = None
         self._branches: dict[str, Latch] = {}
         self._refused: frozenset[str] = frozenset()
         self._chosen = self._speaker = _NOBODY
@@ -134,6 +149,12 @@ class Leg:
         self._branches[branch] = latch
         if self._chosen in (_NOBODY, branch):
             self.held = held
+        self._publish()
+
+    def choose(self) -> None:
+        """
+        The party may have chosen another way, by its checks.
+        """
         self._publish()
 
     def refuse(self, branch: str) -> None:
@@ -262,6 +283,12 @@ class Leg:
             self.rtp.expect(latch.described.is_rtp)
         self.rtp.destination = latch.destination
         self.rtcp.destination = latch.rtcp_destination
+        if self.ice is not None and self.offered is not None and self.offered.has_ice:
+            # Checks are among what comes: all of it is looked at.
+            self.rtp.source = None
+            if not latch.described.mute:
+                self.rtp.destination = self.ice.rtp or self.rtp.destination
+                self.rtcp.destination = self.ice.rtcp or self.rtcp.destination
 
 
 class MediaStream:

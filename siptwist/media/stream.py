@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from siptwist.sip.hop import Side, plain_members
+from siptwist.sip.sdp import Credentials
 
 #: What is not carried in datagrams (RFC 4145, RFC 5762, RFC 8841): we relay none of it.
 _CONNECTED = ("TCP", "DCCP", "SCTP")
@@ -37,11 +38,16 @@ class Endpoint(NamedTuple):
     """
     Where RTP and RTCP of a stream are received.  An ``rtp_port`` of 0 is a
     stream that was refused (RFC 3264 section 6).
+
+    ``rtcp_host`` is where RTCP is received, when that is another host (RFC 3605);
+    ``ice`` is what whoever sends there may check us with (RFC 8445).
     """
 
     host: str
     rtp_port: int
     rtcp_port: int
+    rtcp_host: str = ""
+    ice: Credentials | None = None
 
 
 class StreamOffer(NamedTuple):
@@ -50,7 +56,8 @@ class StreamOffer(NamedTuple):
 
     ``held`` is true when the party wants no media now: ``a=inactive``,
     ``a=sendonly``, or ``c=`` of 0.0.0.0 (RFC 3264 section 8.4, RFC 2543).
-    ``proto`` is the transport of the m= line (RFC 8866 section 5.14).
+    ``proto`` is the transport of the m= line (RFC 8866 section 5.14), ``text`` that
+    line and those below it; ``has_ice`` says that the party can speak ICE.
     """
 
     index: int  # type: ignore[assignment]  # no one looks for a word in an offer
@@ -58,6 +65,8 @@ class StreamOffer(NamedTuple):
     endpoint: Endpoint
     held: bool = False
     proto: str = "RTP/AVP"
+    text: str = ""
+    has_ice: bool = False
 
     @property
     def is_relayed(self) -> bool:
@@ -75,7 +84,6 @@ class StreamOffer(NamedTuple):
         Whether packets of this stream have an RTP header; those of T.38 have none.
         """
         return "RTP" in self.proto or "RTP" in self.proto.upper()
-
 
 class CallKey(NamedTuple):
     """

@@ -15,6 +15,7 @@ from siptwist.errors import NoFreePorts
 from siptwist.logs import logger
 from siptwist.media.leg import Flow, MediaStream
 from siptwist.media.ports import PortPool
+from siptwist.net.ice import judge_rtcp, judge_rtp
 from siptwist.net.playout import Line, Playout
 from siptwist.net.relay import Binder, Relay, Send
 
@@ -74,10 +75,10 @@ class StreamRelay:
         near, far, caller, callee = self.caller, self.callee, stream.caller, stream.callee
         onward = self._detour(evening, evening and evening.caller, caller.rtp, callee.rtp)
         back = self._detour(evening, evening and evening.callee, callee.rtp, caller.rtp)
-        near.rtp.join(caller.rtp, caller.judge_rtp, callee.rtp, far.rtp, onward)
-        far.rtp.join(callee.rtp, callee.judge_rtp, caller.rtp, near.rtp, back)
-        near.rtcp.join(caller.rtcp, caller.judge_rtcp, callee.rtcp, far.rtcp)
-        far.rtcp.join(callee.rtcp, callee.judge_rtcp, caller.rtcp, near.rtcp)
+        near.rtp.join(caller.rtp, judge_rtp(near.rtp, caller), callee.rtp, far.rtp, onward)
+        far.rtp.join(callee.rtp, judge_rtp(far.rtp, callee), caller.rtp, near.rtp, back)
+        near.rtcp.join(caller.rtcp, judge_rtcp(near.rtcp, caller), callee.rtcp, far.rtcp)
+        far.rtcp.join(callee.rtcp, judge_rtcp(far.rtcp, callee), caller.rtcp, near.rtcp)
 
     def close(self, now: float) -> None:
         """
