@@ -85,6 +85,14 @@ class StreamOffer(NamedTuple):
         """
         return "RTP" in self.proto or "RTP" in self.proto.upper()
 
+    @property
+    def is_dtls(self) -> bool:
+        """
+        Whether RTP waits for a DTLS handshake on its ports (RFC 5764 section 8).
+        """
+        return "TLS/RTP" in self.proto.upper()
+
+
 class CallKey(NamedTuple):
     """
     One pass of a call through the proxy.
