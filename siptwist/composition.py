@@ -212,7 +212,16 @@ def _relaying(
         settings.rtp_timeout,
         settings.rtp_dscp,
         negotiation.dialogs.close,
+        dejitter=_dejitter(settings),
     )
+
+
+def _dejitter(settings: Settings) -> dict[Side, float]:
+    delays = {
+        Side.OUTSIDE: settings.rtp_input_dejitter,
+        Side.INSIDE: settings.rtp_output_dejitter,
+    }
+    return {side: delay / 1e6 for side, delay in delays.items() if delay}
 
 
 def make_resolver(reactor: Any, bound: Iterable[str], chance: Callable[[int], int]) -> Resolver:

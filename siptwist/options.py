@@ -229,8 +229,8 @@ class Settings:
     rtp_timeout: int = option(300, _COUNT, "seconds of silence that end a stream; 0 = never")
     rtp_dscp: int = option(0, _DSCP, "DSCP mark on RTP and RTCP")
     sip_dscp: int = option(0, _DSCP, "DSCP mark on SIP")
-    rtp_input_dejitter: int = option(0, _DEJITTER, "delay evening out RTP from outside (us)", LATER)
-    rtp_output_dejitter: int = option(0, _DEJITTER, "delay evening out RTP from phones (us)", LATER)
+    rtp_input_dejitter: int = option(0, _DEJITTER, "delay evening out RTP from outside (us)")
+    rtp_output_dejitter: int = option(0, _DEJITTER, "delay evening out RTP from phones (us)")
 
     # Where calls go out.
     outbound_proxy_host: str = option("", host, "next hop of everything that goes out")

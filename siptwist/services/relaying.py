@@ -4,7 +4,7 @@ The media backend that relays through sockets of this process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from twisted.application.service import Service
@@ -19,7 +19,8 @@ from siptwist.media.calltable import CallTable
 from siptwist.media.leg import MediaStream
 from siptwist.media.ports import PortPool
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
-from siptwist.net.pairs import PairOpener, StreamRelay
+from siptwist.net.pairs import Evening, PairOpener, StreamRelay
+from siptwist.net.playout import Playout
 from siptwist.net.relay import binder
 from siptwist.sip.hop import Side
 
@@ -49,6 +50,8 @@ class RelayingService(Service):
     :param on_silence: told the key of a call that was closed for silence.
     :param hold_timeout: seconds as ``rtp_timeout`` while a call is on hold, if that
         is longer; 0 is never.
+    :param dejitter: by how many seconds RTP that comes from a side is delayed to
+        be evened out; a side that is not there is not.
     """
 
     name = "relaying"
@@ -65,6 +68,7 @@ class RelayingService(Service):
         rtp_dscp: int = 0,
         on_silence: Callable[[CallKey], object] | None = None,
         hold_timeout: float = HELD_SECONDS,
+        dejitter: Mapping[Side, float] | None = None,
     ) -> None:
         self._reactor = reactor
         self._addresses = addresses
@@ -73,6 +77,8 @@ class RelayingService(Service):
         self._hold_timeout = hold_timeout
         self._on_silence = on_silence
         self._opener = PairOpener(binder(reactor), rtp_dscp)
+        self._dejitter = dejitter or {}
+        self._playout = Playout(reactor)
         self._pools: dict[str, PortPool] = {}
         self._table = CallTable()
         self._relays: dict[MediaStream, StreamRelay] = {}
@@ -193,7 +199,7 @@ class RelayingService(Service):
                     (relay.caller.host, relay.caller.port),
                     (relay.callee.host, relay.callee.port),
                 )
-                relay.join(stream)
+                relay.join(stream, self._evening(key))
                 self._relays[stream] = relay
                 self._table.ours.add(stream, caller_told, callee_told)
                 opened.append(stream)
@@ -201,6 +207,12 @@ class RelayingService(Service):
             self._release(opened, now)
             raise
         return opened
+
+    def _evening(self, key: CallKey) -> Evening | None:
+        if not self._dejitter:
+            return None
+        caller, callee = (self._dejitter.get(key.side(party), 0.0) for party in Party)
+        return Evening(self._playout, caller, callee)
 
     def _pool(self, host: str) -> PortPool:
         """

@@ -19,7 +19,7 @@ from siptwist.media.calltable import CallTable
 from siptwist.media.leg import MediaStream
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
 from siptwist.sip.hop import Side
-from tests.media.packets import rtp
+from tests.media.packets import DTLS, rtp
 
 #: rtp_timeout and hold_timeout.
 TIMEOUTS = (30.0, 7200.0)
@@ -209,6 +209,22 @@ class AnswerTests(CallCase):
         self.call.answer(callee(5000, 5002), 0.0)
         told = self.call.tell(Party.CALLER, line(1, FRIEND[0], 5002), "10.0.0.1")
         self.assertEqual(told, Endpoint("10.0.0.1", 0, 0))
+
+
+class HandshakeTests(CallCase):
+    def test_behind_nat(self) -> None:
+        """
+        A phone behind NAT that offers DTLS-SRTP is answered where its handshake comes
+        from; one that offers plain RTP and sends DTLS is not.
+        """
+        for proto, expected in (("UDP/TLS/RTP/SAVPF", (PHONE[0], 61000)), ("RTP/SAVP", PHONE)):
+            call = self.table.new(KEY._replace(call_id=proto), 0.0)
+            streams = (line(0, *PHONE)._replace(proto=proto),)
+            description = Description(Party.CALLER, streams, PHONE[0])
+            call.offer(description, self.opened(call, streams), 0.0)
+            leg = call.streams[0].caller
+            leg.judge_rtp(DTLS, (PHONE[0], 61000))
+            self.assertEqual(leg.rtp.destination, expected)
 
 
 class ReofferTests(CallCase):

@@ -100,7 +100,9 @@ class FakeFDReactor:
 
     def __init__(self) -> None:
         self.readers: list[Any] = []
-        self.seconds = lambda: 7.5
+
+    def seconds(self) -> float:
+        return 7.5
 
     def addReader(self, reader: Any) -> None:
         self.readers.append(reader)

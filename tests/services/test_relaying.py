@@ -92,6 +92,63 @@ class RelayingCase(SynchronousTestCase):
         return self.reactor.ports[host, number]
 
 
+class DejitterTests(RelayingCase):
+    """
+    rtp_input_dejitter and rtp_output_dejitter; F3 of siproxd: its own lost every packet.
+    """
+
+    def delays(self, **delays: float) -> list[float]:
+        """
+        When packets of the phone and of the world leave that come at once.
+        """
+        self.service.stopService()
+        self.service = RelayingService(
+            self.reactor,
+            lambda side: self.addresses[side],
+            random.Random(1).randrange,
+            self.low,
+            self.high,
+            dejitter={Side[side]: delay for side, delay in delays.items()},
+        )
+        self.addCleanup(self.service.stopService)
+        near, far = self.establish()
+        near.deliver(rtp(1), PHONE)
+        far.deliver(rtp(1), FRIEND)
+        left = [float("inf")] * 2
+        for _ in range(100):
+            for n, port in enumerate((far, near)):
+                if port.sent and left[n] == float("inf"):
+                    left[n] = round(self.reactor.seconds(), 2)
+            self.reactor.advance(0.01)
+        self.service.close(KEY, "BYE")
+        return left
+
+    def test_off(self) -> None:
+        """
+        By default no packet waits.
+        """
+        self.assertEqual(self.delays(), [0.0, 0.0])
+
+    def test_from_outside(self) -> None:
+        """
+        What comes from outside waits, and arrives.
+        """
+        self.assertEqual(self.delays(OUTSIDE=0.05), [0.0, 0.05])
+
+    def test_from_phones(self) -> None:
+        """
+        What comes from phones waits, and arrives.
+        """
+        self.assertEqual(self.delays(INSIDE=0.05), [0.05, 0.0])
+
+    def test_closed(self) -> None:
+        """
+        A call that ends while packets wait leaves no timer.
+        """
+        self.delays(INSIDE=0.2, OUTSIDE=0.2)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
 class BackendTests(RelayingCase):
     def test_interface(self) -> None:
         """
