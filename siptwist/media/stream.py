@@ -9,8 +9,9 @@ import ipaddress
 from functools import lru_cache
 from typing import NamedTuple
 
-from siptwist.sip.hop import Side, plain_members
+from siptwist.sip.hop import Side
 from siptwist.sip.sdp import Credentials
+from siptwist.sip.values import plain_members
 
 #: What is not carried in datagrams (RFC 4145, RFC 5762, RFC 8841): we relay none of it.
 _CONNECTED = ("TCP", "DCCP", "SCTP")

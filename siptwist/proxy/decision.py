@@ -9,9 +9,11 @@ from typing import NamedTuple
 from siptwist.proxy.registration.location import Binding
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Hop, Side
+from siptwist.sip.values import Value, as_value
 
 
-class Reply(NamedTuple):
+@as_value
+class Reply(Value):
     """
     Answer the request ourselves.  ``why`` is for the log.
 
@@ -35,7 +37,8 @@ class Drop(NamedTuple):
     why: str
 
 
-class Target(NamedTuple):
+@as_value
+class Target(Value):
     """
     One place to send a request to (RFC 3261 section 16.5).
 
@@ -56,7 +59,8 @@ class Target(NamedTuple):
     breadth: int = 60
 
 
-class Forward(NamedTuple):
+@as_value
+class Forward(Value):
     """
     Send the request of ``ticket`` on, to the targets in the order of their q.
 

@@ -5,8 +5,6 @@ Carries a request to one target, and its responses back (RFC 3261 sections
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.decision import Forward, Target
 from siptwist.proxy.forking import DEFAULT_BREADTH
@@ -27,6 +25,7 @@ from siptwist.proxy.validation import one_hop_less
 from siptwist.sip.headers import Header, make_header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, to_of
+from siptwist.sip.values import Value, as_value
 
 # Requests that may name a third party.
 REFERRING = frozenset({"REFER", "INVITE"})
@@ -34,7 +33,8 @@ REFERRING = frozenset({"REFER", "INVITE"})
 _BREADTH = (make_header("Max-Breadth", str(DEFAULT_BREADTH)),)
 
 
-class Passage(NamedTuple):
+@as_value
+class Passage(Value):
     """
     What must be known of a forwarded request until its last response.
 

@@ -25,9 +25,11 @@ def take_own_routes(ticket: Ticket, identity: Identity) -> Ticket:
     A Request-URI that is our own Record-Route value comes from a strict router:
     the last Route is the real one.  Then every topmost Route that is us goes.
     """
-    method, uri, headers, body = ticket.request
+    request = ticket.request
+    headers = request.headers
     if "route" not in headers.first:
         return ticket
+    method, uri, body = request.method, request.uri, request.body
     is_strict = _is_own_record_route(ticket.uri, identity)
     is_only = len(headers.first) == len(headers.items)
     if is_only and headers.first["route"][1] in identity.own_routes and not is_strict:

@@ -20,6 +20,7 @@ from siptwist.sip.grammar import (
     unquote,
 )
 from siptwist.sip.uri import SIPURI, is_uri
+from siptwist.sip.values import Value, as_value
 
 # name-addr / addr-spec, then parameters (RFC 3261 section 20.10).  Display
 # names of bare UTF-8 words are not in the grammar, but in many phones.
@@ -49,7 +50,8 @@ _DIGITS = re.compile(r"[0-9]+")
 MAGIC_COOKIE = "z9hG4bK"
 
 
-class NameAddr(NamedTuple):
+@as_value
+class NameAddr(Value):
     """
     The value of From, To, Contact, Route and their kin.
 
@@ -163,7 +165,8 @@ def _cseq(text: str) -> CSeq | None:
     return CSeq(int(match[1]), match[2])
 
 
-class Via(NamedTuple):
+@as_value
+class Via(Value):
     """
     One hop a request took (RFC 3261 section 20.42, RFC 3581).
 

@@ -5,19 +5,9 @@ Where a message comes from and where it goes.
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-_Kind = TypeVar("_Kind", bound=type[enum.Enum])
-
-
-def plain_members(kind: _Kind) -> _Kind:
-    """
-    Make the members of an enumeration plain attributes of their class, as they
-    are from Python 3.12 on; 3.11 runs a function for each mention of one.
-    """
-    for member in kind:
-        type.__setattr__(kind, member.name, member)
-    return kind
+from siptwist.sip.values import plain_members
 
 
 @plain_members

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from siptwist.errors import MalformedMessage
 from siptwist.sip.fields import CSeq, NameAddr, Via
@@ -14,6 +13,7 @@ from siptwist.sip.grammar import TOKEN, split_commas
 from siptwist.sip.headers import Header, Headers, keep_header, make_header
 from siptwist.sip.status import reason_of
 from siptwist.sip.uri import is_uri
+from siptwist.sip.values import Value, as_value
 
 # Limits against memory and parsing attacks; a start line or a header longer
 # than this, or more headers than this, is nobody's phone.
@@ -45,7 +45,8 @@ _MANDATORY = (
 )
 
 
-class Request(NamedTuple):
+@as_value
+class Request(Value):
     """
     A request: ``uri`` is the Request-URI as text.
     """
@@ -59,7 +60,8 @@ class Request(NamedTuple):
         return _to_bytes(f"{self.method} {self.uri} SIP/2.0", self.headers, self.body)
 
 
-class Response(NamedTuple):
+@as_value
+class Response(Value):
     """
     A response with its status code.
     """

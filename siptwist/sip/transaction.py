@@ -11,9 +11,10 @@ import enum
 import re
 from typing import Any
 
-from siptwist.sip.hop import Hop, Side, plain_members
+from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, call_id_of, cseq_of, from_of, via_of
 from siptwist.sip.timers import LIFETIME, T1, T2, T4, TIMER_C
+from siptwist.sip.values import plain_members
 
 # Timer E runs out after 1, 3 and 7 T1, and is T2 from then on: a copy that comes this
 # long after the first is the one of 7 T1, or a later one.

@@ -37,7 +37,7 @@ class NameAddrTests(SynchronousTestCase):
             ("http://www.example.com", "", "http://www.example.com", ""),
         ):
             tag = "1" if "tag=1" in parameters else None
-            self.assertEqual(NameAddr.parse(text), (display, uri, parameters, tag), text)
+            self.assertEqual(NameAddr.parse(text), NameAddr(display, uri, parameters, tag), text)
 
     def test_quoted_display_name(self) -> None:
         """

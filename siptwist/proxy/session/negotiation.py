@@ -15,8 +15,9 @@ from siptwist.proxy.passage import Passage
 from siptwist.proxy.session.anchoring import OFFERING, Description, find_session
 from siptwist.proxy.session.dialogs import Dialogs
 from siptwist.proxy.ticket import Ticket
-from siptwist.sip.hop import Side, plain_members
+from siptwist.sip.hop import Side
 from siptwist.sip.message import Response, from_of, to_of
+from siptwist.sip.values import plain_members
 
 # What may change a call's media, once the answer is final.
 _CHANGING = frozenset({"INVITE", "UPDATE", "PRACK"})

@@ -69,8 +69,8 @@ class Context:
         for half a minute for another 2xx (RFC 6026).
         """
         self.mark = ""
-        ticket, _, from_phone, to_phone, why = self.forward
-        self.forward = Forward(ticket.slim(), (), from_phone, to_phone, why)
+        old = self.forward
+        self.forward = Forward(old.ticket.slim(), (), old.from_phone, old.to_phone, old.why)
 
 
 class Upward(Protocol):
