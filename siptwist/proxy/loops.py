@@ -41,7 +41,7 @@ class Loops:
         headers = request.headers
         more: Sequence[object] = ()
         if not _MORE.isdisjoint(headers.first):
-            more = [(key, *headers.lines(key)) for key in sorted(_MORE)]
+            more = [header[:2] for header in headers.items if header[0] in _MORE]
         # The same from a phone and from the world are two questions: a provider
         # may send a call for another of our phones back with its Request-URI as it was.
         made = hash(

@@ -32,7 +32,7 @@ def take_own_routes(ticket: Ticket, identity: Identity) -> Ticket:
     method, uri, body = request.method, request.uri, request.body
     is_strict = _is_own_record_route(ticket.uri, identity)
     is_only = len(headers.first) == len(headers.items)
-    if is_only and headers.first["route"][1] in identity.own_routes and not is_strict:
+    if is_only and not is_strict and _is_one_of_us(headers.first["route"][1], identity):
         return ticket.with_request(Request(method, uri, headers.without("route"), body))
     routes = headers.values("route")
     count = len(routes)
@@ -53,6 +53,13 @@ def _is_own_record_route(uri: SIPURI | None, identity: Identity) -> bool:
     if uri is None or uri.user or uri.parameter("lr") is None:
         return False
     return identity.is_own(uri)
+
+
+def _is_one_of_us(value: str, identity: Identity) -> bool:
+    """
+    Whether the value of a Route is a single one, and us.
+    """
+    return value in identity.own_routes or ("," not in value and _is_us(value, identity))
 
 
 def _is_us(route: str, identity: Identity) -> bool:

@@ -240,6 +240,22 @@ class Headers:
                 items.extend(found)
         return Headers(items)
 
+    def with_field(self, header: Header) -> Headers:
+        """
+        The same fields, but this one in the place of the only one of its key; last
+        of all where there was none.  What was read of the others is kept.
+        """
+        first = self.first
+        old = first.get(header[0])
+        items = list(self.items)
+        if old is None:
+            items.append(header)
+        else:
+            items[items.index(old)] = header
+        made = Headers(items)
+        made.first = {**first, header[0]: header}
+        return made
+
     def without(self, key: str) -> Headers:
         """
         The same fields but those of this key, which is no key of a view.

@@ -95,7 +95,7 @@ def response_with_body(message: Response, body: bytes) -> Response:
 
 def _resized(headers: Headers, body: bytes) -> Headers:
     length = keep_header("Content-Length", str(len(body)))
-    return headers.replaced({"content-length": (length,)})
+    return headers.with_field(length)
 
 
 def via_of(message: Message) -> Via:

@@ -192,6 +192,19 @@ class ReplaceTests(SynchronousTestCase):
         self.assertEqual(len(self.headers), 5)
 
 
+class WithFieldTests(SynchronousTestCase):
+    def test_in_place(self) -> None:
+        """
+        The field takes the place of the old one; a new one comes last.
+        """
+        old = Headers.parse("Via: a\r\nl: 10\r\nSubject: s")
+        new = old.with_field(make_header("Content-Length", "3"))
+        self.assertEqual(lines(new), ["Via: a", "Content-Length: 3", "Subject: s"])
+        self.assertEqual((new.get("content-length"), old.get("content-length")), ("3", "10"))
+        more = new.with_field(make_header("X-New", "1"))
+        self.assertEqual((lines(more)[-1], more.get("x-new")), ("X-New: 1", "1"))
+
+
 class WithoutTests(SynchronousTestCase):
     def test_gone(self) -> None:
         """
