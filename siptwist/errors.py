@@ -65,6 +65,15 @@ class MalformedSDP(MalformedMessage):
     """
 
 
+class EncodedSDP(MalformedSDP):
+    """
+    A session description that we cannot write our addresses into, for it is
+    compressed or in base64 (RFC 3261 section 21.4.13).
+    """
+
+    status = 415
+
+
 class NoFreePorts(SIPError):
     """
     The RTP port pool is exhausted; the call is refused, never silent.

@@ -6,16 +6,29 @@ that the other party is told instead (RFC 3264).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from siptwist.errors import SIPError
+from siptwist.errors import MalformedSDP, SIPError
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
+from siptwist.sip.headers import make_header
 from siptwist.sip.message import Request, Response, response_with_body, with_body
-from siptwist.sip.sdp import SessionDescription, find_sdp
+from siptwist.sip.sdp import (
+    NOWHERE,
+    MediaDescription,
+    SessionDescription,
+    find_sdp,
+    is_null,
+    surplus,
+)
 
 # Methods whose requests and responses may carry offers and answers
 # (RFC 3261 section 13, RFC 3262, RFC 3311).
 OFFERING = frozenset({"INVITE", "ACK", "PRACK", "UPDATE"})
+
+
+_Message = TypeVar("_Message", Request, Response)
+
+_REFUSED = Endpoint("", 0, 0)
 
 
 class Description(NamedTuple):
@@ -41,16 +54,19 @@ class Description(NamedTuple):
         """
         One for each m= line, in order.
         """
+        spare = surplus(self.session, self.signaling_host) if self.is_offer else frozenset()
         return tuple(
             [
                 StreamOffer(
                     index,
-                    media.kind,
-                    Endpoint(media.connection or "", media.port, media.rtcp_port),
-                    media.held,
-                    media.proto,
+                    medium.kind,
+                    _endpoint(medium) if index not in spare else _REFUSED,
+                    medium.held,
+                    medium.proto,
+                    medium.text,
+                    medium.has_ice,
                 )
-                for index, media in enumerate(self.session.media)
+                for index, medium in enumerate(self.session.media)
             ]
         )
 
@@ -59,28 +75,71 @@ def find_session(message: Request | Response) -> tuple[SessionDescription, int, 
     """
     The session description in a message's body, and where it lies in it.
 
-    :raises MalformedSDP: when it cannot be read.
+    :raises MalformedSDP: when it cannot be read, or is encoded (415).
     """
     if not message.body:
         return None
-    content_type = message.headers.get("content-type")
+    headers = message.headers
+    content_type = headers.get("content-type")
     if content_type is None:
         return None
-    place = find_sdp(content_type, message.body)
+    encoding = headers.get("content-encoding") if "content-encoding" in headers.first else None
+    place = find_sdp(content_type, message.body, encoding or "")
     if place is None:
         return None
     start, end = place
     return SessionDescription.parse(message.body[start:end]), start, end
 
 
+def _endpoint(medium: MediaDescription) -> Endpoint:
+    # Who awaits candidates gives no address, and who holds none to send to.
+    host = medium.connection or ""
+    if is_null(host):
+        host = NOWHERE if medium.is_null else ""
+    rtcp_host = medium.rtcp[0] if medium.rtcp else None
+    return Endpoint(host, medium.port, medium.rtcp_port, rtcp_host or "")
+
+
 def _rewritten(body: bytes, description: Description, granted: Sequence[Endpoint]) -> bytes:
     if len(granted) != len(description.session.media):
         raise SIPError("Media backend and description differ", 500)
-    told = [endpoint if endpoint.host else Endpoint(description.host, 0, 0) for endpoint in granted]
-    session = description.session.rewrite(told, description.host)
+    told, credentials = [], []
+    for one in granted:
+        told.append((one.host or description.host, one.rtp_port, one.rtcp_port))
+        if one.ice is not None:
+            credentials = [endpoint.ice for endpoint in granted]
+    session = description.session.rewrite(told, description.host, credentials)
     if description.end - description.start == len(body):
         return session
     return body[: description.start] + session + body[description.end :]
+
+
+def hide(message: _Message, host: str) -> _Message:
+    """
+    A message whose session description is no offer and no answer, and is not
+    relayed: what it says of addresses becomes ours, its ports stay.
+
+    :raises MalformedSDP: when that of a request cannot be read; a response goes on
+        without it.
+    """
+    try:
+        found = find_session(message)
+    except MalformedSDP:
+        if isinstance(message, Request):
+            raise
+        return _with_body(message, b"")
+    if found is None:
+        return message
+    session, start, end = found
+    ports = [(host, medium.port, medium.rtcp_port) for medium in session.media]
+    body = message.body[:start] + session.rewrite(ports, host) + message.body[end:]
+    return _with_body(message, body)
+
+
+def _with_body(message: _Message, body: bytes) -> _Message:
+    length = make_header("Content-Length", str(len(body)))
+    headers = message.headers.replaced({"content-length": (length,)})
+    return message._replace(headers=headers, body=body)
 
 
 def anchor_request(

@@ -6,21 +6,23 @@ told of them, and when a call's media begins, changes and ends.
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from siptwist.errors import MalformedSDP
 from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.passage import Passage
-from siptwist.proxy.session.anchoring import OFFERING, Description, find_session
+from siptwist.proxy.session.anchoring import OFFERING, Description, find_session, hide
 from siptwist.proxy.session.dialogs import Dialogs
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Side
-from siptwist.sip.message import Response, from_of, to_of
+from siptwist.sip.message import Request, Response, from_of, to_of
 from siptwist.sip.values import plain_members
 
 # What may change a call's media, once the answer is final.
 _CHANGING = frozenset({"INVITE", "UPDATE", "PRACK"})
+_Message = TypeVar("_Message", Request, Response)
+
 # The other side no longer knows the dialog, or is gone: BYE has done its work
 # (RFC 3261 section 15.1.1).
 _GONE = frozenset({408, 480, 481, 503})
@@ -102,6 +104,17 @@ class Negotiation:
         branch = (ticket.from_.tag or "") if party is Party.CALLEE else ""
         host = identity.facing(key.side(party.other)).host
         return Description(key, party, is_offer, ticket.source.host, branch, host, *found)
+
+    def hide(self, message: _Message, source: Side, toward: Side, identity: Identity) -> _Message:
+        """
+        What a phone describes that is no offer and no answer, in the answer to
+        OPTIONS, in a refusal, in INFO: the outside shall not read its addresses.
+
+        :raises MalformedSDP: when a request's session description cannot be read.
+        """
+        if not message.body or not self._is_enabled or source is toward:
+            return message
+        return hide(message, identity.facing(toward).host) if toward is Side.OUTSIDE else message
 
     def of_response(
         self, passage: Passage, response: Response, identity: Identity

@@ -321,6 +321,10 @@ class Forwarding:
         try:
             answer = self._passages.answer(passage, response, self._core.identity)
             description = self._negotiation.of_response(passage, response, self._core.identity)
+            if description is None:
+                answer = self._negotiation.hide(
+                    answer, passage.side, passage.source_side, self._core.identity
+                )
         except MalformedMessage as error:
             self._log.warn(
                 "Response {status} from {hop}: {reason} [{call_id}]",

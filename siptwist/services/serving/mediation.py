@@ -86,10 +86,13 @@ class Mediation:
         """
         ticket, targets = context.forward.ticket, context.forward.targets
         place = context.place = self._negotiation.place(ticket, side)
-        if place is None:
-            return None
-        description = self._negotiation.of_request(ticket, place, self._core.identity)
+        identity, description = self._core.identity, None
+        if place is not None:
+            description = self._negotiation.of_request(ticket, place, identity)
         if description is None:
+            hidden = self._negotiation.hide(ticket.request, ticket.side, side, identity)
+            if hidden is not ticket.request:
+                context.forward = context.forward._replace(ticket=ticket.with_request(hidden))
             return None
         hosts: tuple[str, ...] = (host,)
         if len(targets) > 1:

@@ -4,6 +4,17 @@ Session descriptions (RFC 8866): found in a body, read, and rewritten.
 
 from siptwist.sip.sdp.description import MAX_MEDIA, MediaDescription, SessionDescription
 from siptwist.sip.sdp.finding import find_sdp
+from siptwist.sip.sdp.grammar import NOWHERE, is_null
+from siptwist.sip.sdp.grouping import surplus
 from siptwist.sip.sdp.rewriting import Credentials
 
-__all__ = ["MAX_MEDIA", "Credentials", "MediaDescription", "SessionDescription", "find_sdp"]
+__all__ = [
+    "MAX_MEDIA",
+    "NOWHERE",
+    "Credentials",
+    "MediaDescription",
+    "SessionDescription",
+    "find_sdp",
+    "is_null",
+    "surplus",
+]

@@ -4,15 +4,25 @@ Where the session description of a message is.
 
 from __future__ import annotations
 
-from siptwist.sip.sdp.multipart import find_part
+from siptwist.errors import EncodedSDP
+from siptwist.sip.sdp.multipart import find_part, media_type
+
+_SDP = "application/sdp"
 
 
-def find_sdp(content_type: str, body: bytes) -> tuple[int, int] | None:
+def find_sdp(content_type: str, body: bytes, encoding: str = "") -> tuple[int, int] | None:
     """
     Where the session description lies in a body, multipart or not (RFC 5621).
 
+    :param encoding: the value of the message's Content-Encoding.
     :returns: ``(start, end)``, or None when the body holds none.
+    :raises EncodedSDP: when it is compressed, or in base64.
     """
-    if content_type == "application/sdp":
+    if encoding and encoding.strip().lower() != "identity":
+        kind = media_type(content_type)
+        if kind == _SDP or kind.startswith("multipart/"):
+            raise EncodedSDP(f"{_SDP} is encoded")
+        return None
+    if content_type == _SDP:
         return 0, len(body)
-    return find_part(content_type, body, "application/sdp")
+    return find_part(content_type, body, _SDP)

@@ -53,6 +53,9 @@ DIRECTION = 15
 RTCP_VALUE, RTCP_PORT, RTCP_TYPE, RTCP_HOST, RTCP = range(16, 21)
 PRIVATE, MALFORMED = 21, 22
 
+#: What nobody is at (RFC 2543).
+NOWHERE = "0.0.0.0"
+
 
 @lru_cache(maxsize=1024)
 def is_null(host: str | None) -> bool:
@@ -62,4 +65,4 @@ def is_null(host: str | None) -> bool:
     """
     if host is None:
         return False
-    return host in ("0.0.0.0", "::") or host.lower().rstrip(".").endswith(".invalid")
+    return host in (NOWHERE, "::") or host.lower().rstrip(".").endswith(".invalid")

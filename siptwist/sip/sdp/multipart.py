@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import re
 
+from siptwist.errors import EncodedSDP
+
 # SIP bodies nest rarely and hold few parts; more than this is not read.
 MAX_PARTS = 32
 MAX_DEPTH = 3
@@ -15,9 +17,12 @@ MAX_PART_HEADERS = 8192
 _MEDIA_TYPE = re.compile(r"[ \t]*([^\s/;,]+)[ \t]*/[ \t]*([^\s/;,]+)[ \t]*(?:;|\Z)")
 _BOUNDARY = re.compile(r';[ \t]*boundary[ \t]*=[ \t]*(?:"([^"\r\n]{1,70})"|([^\s";,]{1,70}))', re.I)
 _FOLD = re.compile(rb"\r?\n[ \t]+")
-_PART_FIELD = re.compile(rb"^content-(type|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*)", re.I | re.M)
+_PART_FIELD = re.compile(
+    rb"^content-(type|(?:transfer-)?encoding)[ \t]*:[ \t]*([^\r\n]*)", re.I | re.M
+)
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
-_PLAIN_ENCODINGS = frozenset(("", "7bit", "8bit", "binary"))
+_ENCODING_FIELDS = ("transfer-encoding", "encoding")
+_PLAIN_ENCODINGS = frozenset(("", "7bit", "8bit", "binary", "identity"))
 
 
 def media_type(content_type: str) -> str:
@@ -36,6 +41,7 @@ def find_part(content_type: str, body: bytes, wanted: str) -> tuple[int, int] | 
     :param wanted: a media type in lower case.
     :returns: ``(start, end)`` so that ``body[start:end]`` is the part; the whole
         body when the message itself is of that type; None when there is none.
+    :raises EncodedSDP: when it is written in another way than it reads.
     """
     return _find(content_type, body, 0, len(body), wanted, MAX_DEPTH)
 
@@ -53,7 +59,11 @@ def _find(
         return None
     delimiter = b"--" + (boundary[1] or boundary[2]).encode("utf-8", "surrogateescape")
     for part_start, part_end in _parts(body, start, end, delimiter):
-        part_type, content = _read_part_headers(body, part_start, part_end)
+        part_type, content, is_plain = _read_part_headers(body, part_start, part_end)
+        if not is_plain:
+            if media_type(part_type) == wanted:
+                raise EncodedSDP("Encoded SDP")
+            continue
         found = _find(part_type, body, content, part_end, wanted, depth - 1)
         if found is not None:
             return found
@@ -105,17 +115,18 @@ def _before_line_end(body: bytes, position: int) -> int:
     return position - 2 if body[position - 2 : position] == b"\r\n" else position - 1
 
 
-def _read_part_headers(body: bytes, start: int, end: int) -> tuple[str, int]:
+def _read_part_headers(body: bytes, start: int, end: int) -> tuple[str, int, bool]:
     """
-    The Content-Type of a part, empty when it is encoded, and where its content begins.
+    The Content-Type of a part, where its content begins, and whether that is
+    written as it reads.
     """
     if body.startswith((b"\r\n", b"\n"), start, end):
-        return "text/plain", start + (2 if body[start] == 0x0D else 1)
+        return "text/plain", start + (2 if body[start] == 0x0D else 1), True
     blank = _BLANK_LINE.search(body, start, min(end, start + MAX_PART_HEADERS))
     if blank is None:
-        return "", end
-    fields = {"type": "text/plain", "transfer-encoding": ""}
+        return "", end, True
+    fields = {"type": "text/plain"} | dict.fromkeys(_ENCODING_FIELDS, "")
     for match in _PART_FIELD.finditer(_FOLD.sub(b" ", body[start : blank.start()])):
         fields[match[1].lower().decode()] = match[2].strip().decode("utf-8", "surrogateescape")
-    encoded = fields["transfer-encoding"].lower() not in _PLAIN_ENCODINGS
-    return "" if encoded else fields["type"], blank.end()
+    is_plain = all(fields[name].lower() in _PLAIN_ENCODINGS for name in _ENCODING_FIELDS)
+    return fields["type"], blank.end(), is_plain

@@ -8,6 +8,7 @@ import random
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from siptwist.errors import EncodedSDP
 from siptwist.sip.sdp import find_sdp
 from tests.sip.sdp.samples import SIX, mutate
 
@@ -67,13 +68,37 @@ class FindingTests(SynchronousTestCase):
 
     def test_encoded_part(self) -> None:
         """
-        A part in base64 cannot be edited and is not found.
+        A part in base64, or compressed, cannot be edited and is refused with 415.
+        """
+        for line in (
+            b"Content-Transfer-Encoding: base64",
+            b"content-encoding : gzip",
+            b"Content-Transfer-Encoding: Quoted-Printable",
+        ):
+            body = b"--a\r\nContent-Type: application/SDP\r\n" + line + b"\r\n\r\ndj0w\r\n--a--"
+            error = self.assertRaises(EncodedSDP, self.find, "multipart/mixed;boundary=a", body)
+            self.assertEqual(error.status, 415)
+
+    def test_encoded_body(self) -> None:
+        """
+        A compressed body is refused with 415, unless it is of another type.
+        """
+        for kind in ("application/sdp", "multipart/mixed;boundary=a"):
+            self.assertRaises(EncodedSDP, find_sdp, kind, b"...", "gzip")
+        self.assertIsNone(find_sdp("text/plain", b"...", "gzip"))
+        self.assertEqual(find_sdp("application/sdp", SIX, "Identity"), (0, len(SIX)))
+
+    def test_encoded_picture(self) -> None:
+        """
+        Another part in base64 does not matter.
         """
         body = (
-            b"--a\r\nContent-Type: application/sdp\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-            b"dj0w\r\n--a--"
+            b"--a\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\nAA==\r\n"
+            b"--a\r\nContent-Type: application/sdp\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+            + SIX
+            + b"\r\n--a--"
         )
-        self.assertIsNone(self.find("multipart/mixed;boundary=a", body))
+        self.assertEqual(self.find("multipart/mixed;boundary=a", body), SIX)
 
     def test_no_end(self) -> None:
         """
