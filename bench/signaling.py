@@ -124,7 +124,7 @@ def make_proxy(reactor: Any, directory: str, has_media: bool) -> tuple[Parts, Ou
     outbox = Outbox()
     for user in (parts.transactions, parts.signaling, parts.signaling.forwarding):
         user.sender = outbox
-    parts.relaying._addresses = lambda side: (host, host)
+    parts.relaying._addresses = lambda side, wide: (host, host)
     parts.registrations.startService()
     del service
     return parts, outbox

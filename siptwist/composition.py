@@ -139,7 +139,16 @@ def _identity(settings: Settings, chosen: addresses.Chosen, public: str = "") ->
         {Side.INSIDE: inside, Side.OUTSIDE: outside},
         networks,
         frozenset(names),
+        _wide(chosen),
     )
+
+
+def _wide(chosen: addresses.Chosen) -> dict[Side, str]:
+    """
+    Our IPv6 addresses, which serve media.
+    """
+    found = {Side.INSIDE: chosen.inbound.wide, Side.OUTSIDE: chosen.outbound.wide}
+    return {side: address for side, address in found.items() if address}
 
 
 def _outbound_proxies(settings: Settings) -> OutboundProxies:
@@ -200,8 +209,16 @@ def _relaying(
     negotiation: Negotiation,
     chance: Callable[[int], int],
 ) -> RelayingService:
-    def facing(side: Side) -> tuple[str, str]:
-        return core.identity.bound[side], core.identity.facing(side).host
+    def facing(side: Side, wide: bool) -> tuple[str, str]:
+        identity = core.identity
+        if wide and side in identity.wide:
+            return identity.wide[side], identity.wide[side]
+        return identity.bound[side], identity.facing(side).host
+
+    def are_neighbors(one: str, other: str) -> bool:
+        return core.identity.are_neighbors(one, other)
+
+    may_meet = {"off": None, "subnet": are_neighbors, "always": lambda one, other: True}
 
     return RelayingService(
         reactor,
@@ -212,6 +229,8 @@ def _relaying(
         settings.rtp_timeout,
         settings.rtp_dscp,
         negotiation.dialogs.close,
+        hold_timeout=settings.hold_timeout,
+        may_meet=may_meet[settings.direct_media],
         dejitter=_dejitter(settings),
     )
 

@@ -126,6 +126,19 @@ def switch(value: str) -> bool:
     return bool(number)
 
 
+def one_of(*words: str) -> Callable[[str], str]:
+    """
+    One of a few words.
+    """
+
+    def read(value: str) -> str:
+        if value.lower() not in words:
+            raise ValueError(f"{value!r} is not one of {', '.join(words)}")
+        return value.lower()
+
+    return read
+
+
 def networks(value: str) -> tuple[Network, ...]:
     """
     Addresses and CIDR networks, separated by commas.  Names are refused: who
@@ -227,6 +240,10 @@ class Settings:
     rtp_port_low: int = option(7070, _PORT, "first port for RTP")
     rtp_port_high: int = option(7089, _PORT, "last port for RTP and RTCP")
     rtp_timeout: int = option(300, _COUNT, "seconds of silence that end a stream; 0 = never")
+    hold_timeout: int = option(43200, _COUNT, "the same while a call is on hold; 0 = never")
+    direct_media: str = option(
+        "subnet", one_of("off", "subnet", "always"), "whose media inside may go past us"
+    )
     rtp_dscp: int = option(0, _DSCP, "DSCP mark on RTP and RTCP")
     sip_dscp: int = option(0, _DSCP, "DSCP mark on SIP")
     rtp_input_dejitter: int = option(0, _DEJITTER, "delay evening out RTP from outside (us)")

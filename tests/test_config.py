@@ -363,6 +363,8 @@ class SiproxdFileTests(SynchronousTestCase):
         self.assertEqual(len(given), 44)
         ours = {
             "auth_algorithms",
+            "direct_media",
+            "hold_timeout",
             "manhole_authorized_keys",
             "manhole_host_key",
             "manhole_port",

@@ -65,8 +65,11 @@ class MediaCall:
         "_strangers",
         "_touched_at",
         "confirmed",
+        "described",
         "heard_at",
+        "hosts",
         "key",
+        "shortcuts",
         "started_at",
         "streams",
     )
@@ -79,6 +82,12 @@ class MediaCall:
         #: ``None`` before the first packet.
         self.heard_at: dict[Party, float | None] = {Party.CALLER: None, Party.CALLEE: None}
         self.streams: dict[int, MediaStream] = {}
+        #: Our hosts that face each party, as bound for the first stream.
+        self.hosts: dict[Party, str] = {}
+        #: What each party described last, agreed or not.
+        self.described: dict[Party, Description] = {}
+        #: Who is sent to directly, so that we do not hear of it.
+        self.shortcuts: set[Party] = set()
         #: The callee's branch that a final answer chose.
         self.confirmed: str | None = None
         self._answered = False
@@ -117,6 +126,7 @@ class MediaCall:
         """
         self._touched_at = now
         self._last_answer = None
+        self.described[description.party] = description
         for stream in opened:
             self._spare[stream.index] = stream
         if self._answered:
@@ -135,7 +145,7 @@ class MediaCall:
         if description == self._last_answer:
             return []
         self._answered = True
-        self._last_answer = description
+        self._last_answer = self.described[description.party] = description
         offered, freed = self._offered.pop(description.party.other, None), []
         if offered is not None:
             self._remember(offered.party)
@@ -264,19 +274,22 @@ class MediaCall:
 
         :param float timeout: in seconds; 0 is for ever.  A call that has no
             stream left is not kept for ever.
-        :param float hold_timeout: the same while every stream is on hold, if
-            that is longer.
+        :param float hold_timeout: the same while every stream is on hold, or
+            goes past us, if that is longer; 0 is for ever.
         """
         self.look(now)
         if not self.streams and not self._spare:
             return now - self._touched_at >= EARLY_SECONDS
-        if self.streams and all(stream.held for stream in self.streams.values()):
+        if self.shortcuts or self._is_on_hold():
             limit = max(timeout, hold_timeout) if hold_timeout else math.inf
         elif self.confirmed is None:
             limit = max(timeout, EARLY_SECONDS)
         else:
             limit = timeout
         return timeout > 0 and now - self._touched_at >= limit
+
+    def _is_on_hold(self) -> bool:
+        return bool(self.streams) and all(stream.held for stream in self.streams.values())
 
     def _remember(self, party: Party) -> None:
         """

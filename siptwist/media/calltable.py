@@ -1,23 +1,30 @@
 """
-Every call that has media.
+Every call that has media, and which of them need none of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from siptwist.media.calls import MediaCall
+from siptwist.media.calls import Description, MediaCall
 from siptwist.media.ownports import OurPorts
-from siptwist.media.stream import CallKey
+from siptwist.media.stream import CallKey, Endpoint
+from siptwist.sip.hop import Side
+
+#: Whether two hosts inside may send media to each other, past us.
+MayMeet = Callable[[str, str], bool]
 
 
 class CallTable:
     """
     Every call with media, by its key.
+
+    :param may_meet: ``None`` keeps us in between everywhere.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, may_meet: MayMeet | None = None) -> None:
         self.ours = OurPorts()
+        self._may_meet = may_meet
         self._calls: dict[CallKey, MediaCall] = {}
 
     def __len__(self) -> int:
@@ -50,9 +57,107 @@ class CallTable:
         """
         return self._calls.pop(key, None)
 
+    def other_pass(self, key: CallKey) -> MediaCall | None:
+        """
+        The pass of the same call that left where this one came in, or that came
+        in where this one left.
+        """
+        if key.caller_side is key.callee_side:
+            return None
+        call_id, tag, caller_side, callee_side = key
+        return self._calls.get(CallKey(call_id, tag, callee_side, caller_side))
+
     def silent(self, now: float, timeout: float, hold_timeout: float) -> list[MediaCall]:
         """
         The calls that have been without media for too long.
         """
         calls = self._calls.values()
         return [call for call in calls if call.is_silent(now, timeout, hold_timeout)]
+
+    def tell(
+        self,
+        call: MediaCall,
+        description: Description,
+        is_offer: bool,
+        receivers: tuple[str, ...],
+        host: str,
+    ) -> tuple[Endpoint, ...]:
+        """
+        What the other party shall be told in place of a description.
+
+        :param receivers: the hosts that it goes to; empty text for one that is
+            not where it says.
+        :param host: our address as they know it.
+        """
+        party = description.party
+        found = None
+        if self._may_meet is not None and call.key.side(party.other) is Side.INSIDE:
+            found = self._shortcut(call, description, is_offer, receivers)
+        if found is None:
+            call.shortcuts.discard(party)
+            other = party.other
+            return tuple([call.tell(other, one, host) for one in description.streams])
+        call.shortcuts.add(party)
+        refused = Endpoint(host, 0, 0)
+        return tuple([one.endpoint if one.is_relayed else refused for one in found.streams])
+
+    def _shortcut(
+        self,
+        call: MediaCall,
+        description: Description,
+        is_offer: bool,
+        receivers: tuple[str, ...],
+    ) -> Description | None:
+        """
+        What the phone wrote that ``description`` comes from, when whoever receives
+        it may send there directly.
+
+        An answer may only follow an offer that was told so as well: otherwise one
+        of the two would wait for us, and we for the other.
+        """
+        origin, near = description, call
+        if call.key.side(description.party) is not Side.INSIDE:
+            beyond = self._beyond(call, description)
+            if beyond is None:
+                return None
+            near, origin = beyond
+        if not is_offer and description.party.other not in near.shortcuts:
+            return None
+        return origin if self._is_open(origin, receivers) else None
+
+    def _beyond(
+        self, call: MediaCall, description: Description
+    ) -> tuple[MediaCall, Description] | None:
+        """
+        The pass that ``description`` left by before it came back in, and what the
+        phone there had written.
+
+        Not everybody who names our ports is believed: it must be the same call
+        by Call-ID and tags, and each line must name the port of its own stream.
+        """
+        host = description.streams[0].endpoint.host if description.streams else ""
+        if not self.ours.has(host):
+            return None
+        other = self.other_pass(call.key)
+        if other is None:
+            return None
+        origin = other.described.get(description.party)
+        if origin is None or origin.branch != description.branch:
+            return None
+        if len(origin.streams) != len(description.streams):
+            return None
+        for one, meant in zip(description.streams, origin.streams, strict=True):
+            owner = self.ours.owner(one.endpoint[:2]) if one.is_relayed else None
+            if owner is not (other.stream(meant.index) if meant.is_relayed else None):
+                return None
+        return other, origin
+
+    def _is_open(self, origin: Description, receivers: tuple[str, ...]) -> bool:
+        """
+        Whether a phone is where its signaling comes from, and all receivers may meet it.
+        """
+        host, may_meet = origin.signaling_host, self._may_meet
+        hosts = {one.endpoint.host for one in origin.streams if one.is_relayed}
+        if may_meet is None or hosts != {host} or not receivers:
+            return False
+        return all(one and may_meet(host, one) for one in receivers)

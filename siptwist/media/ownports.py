@@ -23,6 +23,8 @@ class OurPorts:
     def __init__(self) -> None:
         self._owners: dict[Address, tuple[MediaStream, str]] = {}
         self._pairs: dict[MediaStream, tuple[Address, ...]] = {}
+        # Every host of ours that was ever told: a handful.
+        self._hosts: set[str] = set()
 
     def add(self, stream: MediaStream, facing_caller: str, facing_callee: str) -> None:
         """
@@ -37,6 +39,8 @@ class OurPorts:
             (facing_callee, callee),
         )
         self._pairs[stream] = pairs
+        self._hosts.add(facing_caller)
+        self._hosts.add(facing_callee)
         owners = self._owners
         owners[pairs[0]] = owners[pairs[2]] = near
         owners[pairs[1]] = owners[pairs[3]] = far
@@ -63,6 +67,19 @@ class OurPorts:
         if owner[0] is stream or any(map(self._owner, stream.leg(party.other).addresses())):
             return None
         return address if owner[1] in UNSPECIFIED else (owner[1], port)
+
+    def has(self, host: str) -> bool:
+        """
+        Whether the world knows a stream of ours by this host.
+        """
+        return host in self._hosts
+
+    def owner(self, address: Address) -> MediaStream | None:
+        """
+        The stream of ours that receives RTP there.
+        """
+        found = self._owners.get(address)
+        return found and found[0]
 
     def _owner(self, address: Address) -> tuple[MediaStream, str] | None:
         host, port = address

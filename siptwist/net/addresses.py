@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 from typing import NamedTuple
 
 from siptwist.errors import SIPTwistError
@@ -22,6 +22,8 @@ _BSD_REQUESTS = (0xC0206921, 0xC0206925, 0xC0206911)
 _IFF_UP = 0x1
 _IFF_LOOPBACK = 0x8
 _RTF_UP = 0x1
+# Temporary, failed, deprecated or tentative (RFC 4862): no address for a call.
+_IFA_UNSTABLE = 0x01 | 0x08 | 0x20 | 0x40
 
 # RFC 1918, and RFC 6598 for those behind a carrier's NAT.
 _PRIVATE = tuple(
@@ -37,13 +39,15 @@ _TUNNELS = re.compile(r"(wg|tun|tap|tailscale|zt|ipsec|utun).*")
 class Interface(NamedTuple):
     """
     A network interface and its first IPv4 address; ``network`` is None, and
-    ``address`` empty, when it has none.
+    ``address`` empty, when it has none.  ``wide`` is its IPv6 address, which
+    serves media; empty without one.
     """
 
     name: str
     network: IPv4Interface | None
     is_up: bool = True
     is_loopback: bool = False
+    wide: str = ""
 
     @property
     def address(self) -> str:
@@ -242,8 +246,36 @@ def interfaces() -> list[Interface]:
     """
     Every interface of this machine, in the order of its index.
     """
+    try:
+        with open("/proc/net/if_inet6", encoding="ascii", errors="replace") as file:
+            wide = wide_addresses(file.read())
+    except OSError:
+        wide = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        return [_describe(asked, name) for _, name in sorted(socket.if_nameindex())]
+        found = [_describe(asked, name) for _, name in sorted(socket.if_nameindex())]
+    return [one._replace(wide=wide.get(one.name, "")) for one in found]
+
+
+def wide_addresses(text: str) -> dict[str, str]:
+    """
+    One IPv6 address for each interface that has one, reachable from anywhere if
+    there is such a one.
+
+    :param text: the content of Linux's ``/proc/net/if_inet6``; lines that make no
+        sense are passed over.
+    """
+    found: dict[str, IPv6Address] = {}
+    for line in text.splitlines():
+        try:
+            digits, _, _, scope, flags, name = line.split()
+            address = IPv6Address(int(digits, 16))
+            if int(scope, 16) or int(flags, 16) & _IFA_UNSTABLE:
+                continue
+        except ValueError:
+            continue
+        if name not in found or address.is_global > found[name].is_global:
+            found[name] = address
+    return {name: str(address) for name, address in found.items()}
 
 
 def _describe(asked: socket.socket, name: str) -> Interface:

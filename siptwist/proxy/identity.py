@@ -35,7 +35,8 @@ class Identity:
 
     ``inside`` and ``outside`` are what we tell each side; ``bound`` is where the
     sockets are, which differs outside when ``host_outbound`` names a public
-    address of a router before us.  ``names`` are further hosts that mean us.
+    address of a router before us.  ``names`` are further hosts that mean us, and
+    ``wide`` is our IPv6 address on a side that has one: it serves media.
     ``record_routes`` are the fields that each side is given, ``own_routes`` their values.
     ``one_socket`` is whether both sides share one address, as behind another
     NAT router.
@@ -46,6 +47,7 @@ class Identity:
     bound: Mapping[Side, str]
     inside_networks: tuple[Network, ...] = ()
     names: frozenset[str] = frozenset()
+    wide: Mapping[Side, str] = field(default_factory=dict)
     own: frozenset[tuple[str, int]] = field(init=False)
     sent_by: Mapping[Side, str] = field(init=False)
     routes: Mapping[Side, str] = field(init=False)
@@ -101,6 +103,12 @@ class Identity:
             if len(self._near) < _REMEMBERED:
                 self._near[host] = found
         return found
+
+    def are_neighbors(self, one: str, other: str) -> bool:
+        """
+        Whether two addresses belong to one network of ours inside.
+        """
+        return any(_is_in(one, (net,)) and _is_in(other, (net,)) for net in self.inside_networks)
 
     def uri(self, side: Side, user: str | None = None, parameters: str = "") -> str:
         """

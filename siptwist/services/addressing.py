@@ -91,7 +91,7 @@ class AddressService(Service):
 
     def _become(self, new: Identity) -> Any:
         old = self._core.identity
-        if (new.inside, new.outside, new.bound) == (old.inside, old.outside, old.bound):
+        if _addresses(new) == _addresses(old):
             self._complaint = ""
             return None
         moved = self._listening.move(new.bound) if new.bound != old.bound else None
@@ -127,3 +127,7 @@ class AddressService(Service):
 
     def _unresolved(self, failure: Failure) -> None:
         self._complain(f"host_outbound: {self._name}: {failure.getErrorMessage()}")
+
+
+def _addresses(identity: Identity) -> tuple[object, ...]:
+    return identity.inside, identity.outside, identity.bound, identity.wide

@@ -15,7 +15,7 @@ from siptwist.errors import NoFreePorts, SIPError
 from siptwist.interfaces import IMediaBackend
 from siptwist.logs import logger
 from siptwist.media.calls import Description, MediaCall
-from siptwist.media.calltable import CallTable
+from siptwist.media.calltable import CallTable, MayMeet
 from siptwist.media.leg import MediaStream
 from siptwist.media.ports import PortPool
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
@@ -31,8 +31,9 @@ SWEEP_SECONDS, SHORTEST_SWEEP = 15.0, 1.0
 #: Seconds until a call on hold is given up.
 HELD_SECONDS = 12 * 3600.0
 
-#: ``addresses(side)`` is the host to bind on ``side`` and the host to advertise.
-Addresses = Callable[[Side], tuple[str, str]]
+#: ``addresses(side, wide)`` is the host to bind on ``side`` and the host to advertise:
+#: addresses of IPv6 when that is ``wide`` and the side has one, else of IPv4.
+Addresses = Callable[[Side, bool], tuple[str, str]]
 
 
 @implementer(IMediaBackend)
@@ -50,6 +51,8 @@ class RelayingService(Service):
     :param on_silence: told the key of a call that was closed for silence.
     :param hold_timeout: seconds as ``rtp_timeout`` while a call is on hold, if that
         is longer; 0 is never.
+    :param may_meet: whether two hosts inside may send media to each other directly;
+        without it none may.
     :param dejitter: by how many seconds RTP that comes from a side is delayed to
         be evened out; a side that is not there is not.
     """
@@ -68,6 +71,7 @@ class RelayingService(Service):
         rtp_dscp: int = 0,
         on_silence: Callable[[CallKey], object] | None = None,
         hold_timeout: float = HELD_SECONDS,
+        may_meet: MayMeet | None = None,
         dejitter: Mapping[Side, float] | None = None,
     ) -> None:
         self._reactor = reactor
@@ -80,7 +84,7 @@ class RelayingService(Service):
         self._dejitter = dejitter or {}
         self._playout = Playout(reactor)
         self._pools: dict[str, PortPool] = {}
-        self._table = CallTable()
+        self._table = CallTable(may_meet)
         self._relays: dict[MediaStream, StreamRelay] = {}
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = reactor
@@ -122,14 +126,15 @@ class RelayingService(Service):
             self._release(call.answer(description, now), now)
         elif offer:
             call = call or self._table.new(key, now)
-            self._offer(call, description, now)
+            self._offer(call, description, receivers, now)
         elif any(one.endpoint.rtp_port for one in streams):
             raise SIPError("Answer Without Offer", 481)
         other = party.other
-        host = self._addresses(key.side(other))[1]
         if call is None:
+            host = self._addresses(key.side(other), False)[1]
             return tuple([Endpoint(host, 0, 0) for one in streams])
-        return tuple([call.tell(other, one, host) for one in streams])
+        host = self._addresses(key.side(other), ":" in call.hosts.get(other, ""))[1]
+        return self._table.tell(call, description, offer, receivers, host)
 
     def confirm(self, key: CallKey, branch: str) -> None:
         call = self._table.get(key)
@@ -167,9 +172,11 @@ class RelayingService(Service):
     def calls(self) -> Iterable[MediaCall]:
         return iter(self._table)
 
-    def _offer(self, call: MediaCall, description: Description, now: float) -> None:
+    def _offer(
+        self, call: MediaCall, description: Description, receivers: tuple[str, ...], now: float
+    ) -> None:
         wanted = call.wanting(description.streams)
-        opened = self._open(call.key, wanted, now)
+        opened = self._open(call, description.party, wanted, receivers, now) if wanted else []
         if opened and self._table.get(call.key) is None:
             self._table.add(call)
             self._log.debug(
@@ -179,14 +186,25 @@ class RelayingService(Service):
             )
         self._release(call.offer(description, opened, now), now)
 
-    def _open(self, key: CallKey, wanted: list[StreamOffer], now: float) -> list[MediaStream]:
+    def _open(
+        self,
+        call: MediaCall,
+        party: Party,
+        wanted: list[StreamOffer],
+        receivers: tuple[str, ...],
+        now: float,
+    ) -> list[MediaStream]:
         """
-        Bind sockets for every wanted stream, or for none.
+        Bind sockets for every wanted stream, or for none: of the family that
+        ``party`` describes, and of that which its peer is reached by.
         """
-        if not wanted:
-            return []
-        caller_host, caller_told = self._addresses(key.caller_side)
-        callee_host, callee_told = self._addresses(key.callee_side)
+        here = ":" in wanted[0].endpoint.host
+        there = bool(receivers) and ":" in receivers[0]
+        is_caller, key = party is Party.CALLER, call.key
+        near, far = (here, there) if is_caller else (there, here)
+        caller_host, caller_told = self._addresses(key.caller_side, near)
+        callee_host, callee_told = self._addresses(key.callee_side, far)
+        call.hosts = {Party.CALLER: caller_host, Party.CALLEE: callee_host}
         caller = (self._pool(caller_host), caller_host)
         callee = (self._pool(callee_host), callee_host)
         opened: list[MediaStream] = []

@@ -552,28 +552,3 @@ class SilenceTests(CallCase):
         self.call.close()
         counted = (self.call.packets(Party.CALLER), self.call.octets(Party.CALLER))
         self.assertEqual((counted, self.call.strangers), ((1, 172), 1))
-
-
-class CallTableTests(CallCase):
-    def test_found(self) -> None:
-        """
-        A call is found by its key, and the other pass of a hairpin call is another.
-        """
-        other = CallKey("call", "tag", Side.OUTSIDE, Side.INSIDE)
-        self.assertEqual((self.table.get(KEY), self.table.get(other)), (self.call, None))
-
-    def test_pop(self) -> None:
-        """
-        A forgotten call is gone, and forgetting again does nothing.
-        """
-        self.assertEqual((self.table.pop(KEY), self.table.pop(KEY)), (self.call, None))
-        self.assertEqual((len(self.table), list(self.table)), (0, []))
-
-    def test_silent(self) -> None:
-        """
-        The table names its silent calls only.
-        """
-        self.establish()
-        busy = self.table.new(CallKey("busy", "t", Side.INSIDE, Side.OUTSIDE), 900.0)
-        self.table.add(busy)
-        self.assertEqual(self.table.silent(1000.0, *TIMEOUTS), [self.call])

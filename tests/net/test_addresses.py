@@ -17,6 +17,7 @@ from siptwist.net.addresses import (
     default_routes,
     find,
     interfaces,
+    wide_addresses,
 )
 
 ROUTES = """\
@@ -54,6 +55,35 @@ class RouteTests(SynchronousTestCase):
         """
         for text in ("", "Iface\n", ROUTES.replace("0000", "zzzz"), "h\neth0 00000000\n\n\x00"):
             self.assertEqual(default_routes(text), ())
+
+
+WIDE = """\
+fe80000000000000021b21fffe000001 02 40 20 80     eth0
+fd000000000000000000000000000005 02 40 00 80     eth0
+2a000db8000000000000000000000bad 02 40 00 01     eth0
+2a000db8000000000000000000000001 02 40 00 80     eth0
+2a000db8000000000000000000000002 02 40 00 80     eth0
+2a000db8000000000000000000000dead 03 40 00 20     ppp0
+00000000000000000000000000000001 01 80 10 80       lo
+"""
+
+
+class WideTests(SynchronousTestCase):
+    def test_found(self) -> None:
+        """
+        An interface's IPv6 address is one that lasts, and public if there is one;
+        those of the link are none.
+        """
+        self.assertEqual(wide_addresses(WIDE), {"eth0": "2a00:db8::1"})
+        only_local = "".join(WIDE.splitlines(keepends=True)[:2])
+        self.assertEqual(wide_addresses(only_local), {"eth0": "fd00::5"})
+
+    def test_malformed(self) -> None:
+        """
+        A list that makes no sense names none.
+        """
+        for text in ("", "x\n", WIDE.replace("00", "zz"), "1 2 3 4 5 6 7\n"):
+            self.assertEqual(wide_addresses(text), {})
 
 
 class ChooseTests(SynchronousTestCase):

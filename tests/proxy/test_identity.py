@@ -5,6 +5,7 @@ Tests for siptwist.proxy.identity.
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -25,6 +26,17 @@ class IdentityTests(SynchronousTestCase):
 
     def is_own(self, identity: Identity, *texts: str) -> list[bool]:
         return [identity.is_own(SIPURI.parse(text)) for text in texts]
+
+    def test_neighbors(self) -> None:
+        """
+        Two phones are neighbors when one network of ours holds both.
+        """
+        ask = replace(
+            TWO_SOCKETS,
+            inside_networks=(ip_network("10.0.0.0/24"), ip_network("10.0.1.0/24")),
+        ).are_neighbors
+        found = [ask("10.0.0.5", other) for other in ("10.0.0.6", "10.0.1.6", "203.0.113.9", "x")]
+        self.assertEqual(found, [True, False, False, False])
 
     def test_both_addresses_are_ours(self) -> None:
         """

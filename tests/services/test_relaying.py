@@ -53,10 +53,11 @@ class RelayingCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = MemoryUDPReactor()
         self.addresses = {Side.INSIDE: (INSIDE, INSIDE), Side.OUTSIDE: (OUTSIDE, PUBLIC)}
+        self.wide: dict[Side, tuple[str, str]] = {}
         self.silenced: list[CallKey] = []
         self.service = RelayingService(
             self.reactor,
-            lambda side: self.addresses[side],
+            self.addresses_of,
             random.Random(1).randrange,
             self.low,
             self.high,
@@ -68,6 +69,9 @@ class RelayingCase(SynchronousTestCase):
         self.events: list[Any] = []
         globalLogPublisher.addObserver(self.events.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+
+    def addresses_of(self, side: Side, wide: bool) -> tuple[str, str]:
+        return self.wide.get(side, self.addresses[side]) if wide else self.addresses[side]
 
     def caller(self, *ports: int, key: CallKey = KEY, held: bool = False) -> tuple[Endpoint, ...]:
         offered = lines(PHONE, *ports, held=held)
@@ -104,7 +108,7 @@ class DejitterTests(RelayingCase):
         self.service.stopService()
         self.service = RelayingService(
             self.reactor,
-            lambda side: self.addresses[side],
+            self.addresses_of,
             random.Random(1).randrange,
             self.low,
             self.high,
@@ -266,6 +270,50 @@ class BackendTests(RelayingCase):
         (told,) = self.caller()
         self.assertEqual(told.host, "203.0.113.9")
         self.assertIn(("192.0.2.9", told.rtp_port), self.reactor.ports)
+
+
+class FamilyTests(RelayingCase):
+    """
+    IPv6 beside IPv4.
+    """
+
+    WIDE, PHONE6 = "2001:db8::1", ("2001:db8::10", 4000)
+
+    def test_between(self) -> None:
+        """
+        A phone that describes IPv6 talks with a friend who has IPv4 only.
+        """
+        self.wide[Side.INSIDE] = (self.WIDE, self.WIDE)
+        offered = lines(self.PHONE6)
+        (out,) = self.service.describe(
+            KEY, Party.CALLER, offered, self.PHONE6[0], True, "", (FRIEND[0],)
+        )
+        (told,) = self.callee()
+        self.assertEqual((out.host, told.host), (PUBLIC, self.WIDE))
+        inside, outside = self.port(self.WIDE, told.rtp_port), self.port(OUTSIDE, out.rtp_port)
+        inside.deliver(rtp(1), self.PHONE6)
+        outside.deliver(rtp(2), FRIEND)
+        self.assertEqual((outside.sent, inside.sent), ([(rtp(1), FRIEND)], [(rtp(2), self.PHONE6)]))
+
+    def test_toward(self) -> None:
+        """
+        A peer that is reached by IPv6 is told our IPv6 address, and not the phone.
+        """
+        self.wide[Side.OUTSIDE] = (self.WIDE, self.WIDE)
+        (out,) = self.service.describe(
+            KEY, Party.CALLER, lines(PHONE), PHONE[0], True, "", ("2001:db8::99",)
+        )
+        hosts = sorted(host for host, _ in self.reactor.ports)
+        self.assertEqual((out.host, hosts), (self.WIDE, [INSIDE] * 2 + [self.WIDE] * 2))
+
+    def test_without(self) -> None:
+        """
+        A side without an IPv6 address is told of IPv4, whatever a phone describes.
+        """
+        offered = lines(self.PHONE6)
+        (out,) = self.service.describe(KEY, Party.CALLER, offered, PHONE[0], True)
+        (told,) = self.callee()
+        self.assertEqual((out.host, told.host), (PUBLIC, INSIDE))
 
 
 class ReofferTests(RelayingCase):
@@ -506,7 +554,7 @@ class WatchedServiceTests(SynchronousTestCase):
         self.patch(relay.select, "epoll", FakePoll)
         reactor = WatchingClock()
         service = RelayingService(
-            reactor, lambda side: (INSIDE, INSIDE), random.Random(1).randrange, 7000, 7099
+            reactor, lambda side, wide: (INSIDE, INSIDE), random.Random(1).randrange, 7000, 7099
         )
         service.startService()
         service.describe(KEY, Party.CALLER, lines(PHONE), PHONE[0], True)

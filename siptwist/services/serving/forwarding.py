@@ -342,7 +342,7 @@ class Forwarding:
         self._mediation.answer(
             answer,
             description,
-            ticket.source.host,
+            ticket,
             lambda anchored: self._send_back(context, passage, anchored, response),
             lambda status: self._disappoint(context, passage, response, status),
         )

@@ -13,15 +13,18 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from siptwist.errors import SIPError
+from siptwist.errors import MalformedURI, SIPError
 from siptwist.interfaces import IMediaBackend, IResolver
 from siptwist.logs import logger
 from siptwist.media.stream import CallKey, StreamOffer, is_name
 from siptwist.proxy.core import Core
+from siptwist.proxy.decision import Target
 from siptwist.proxy.passage import Passage
+from siptwist.proxy.routing import host_and_port
 from siptwist.proxy.session.anchoring import Description, anchor_request, anchor_response
 from siptwist.proxy.session.negotiation import Consequence, Negotiation, Outcome
 from siptwist.proxy.session.refresh import REFRESHING, Refreshes
+from siptwist.proxy.ticket import Ticket
 from siptwist.services.serving.context import Context, when
 from siptwist.services.serving.locating import Locating
 from siptwist.sip.hop import Side
@@ -94,9 +97,10 @@ class Mediation:
             if hidden is not ticket.request:
                 context.forward = context.forward._replace(ticket=ticket.with_request(hidden))
             return None
-        hosts: tuple[str, ...] = (host,)
-        if len(targets) > 1:
-            hosts += tuple([one.hop.host if one.hop else "" for one in targets])
+        if side is Side.OUTSIDE or not targets:
+            hosts: tuple[str, ...] = (host,)
+        else:
+            hosts = tuple([_receiver(one, host) for one in targets])
         granted = self._describe(description, hosts)
         if isinstance(granted, Deferred):
             return granted.addCallback(partial(self._write, context, description))
@@ -147,14 +151,14 @@ class Mediation:
         self,
         answer: Response,
         description: Description,
-        host: str,
+        ticket: Ticket,
         send: Callable[[Response], None],
         refuse: Callable[[int], None],
     ) -> None:
         """
         Have what an answer describes anchored, and ``send`` it then.
 
-        :param host: where the answer goes.
+        :param ticket: the request that it answers.
         :param refuse: told a status when there is no media for a final answer.
         """
 
@@ -169,7 +173,10 @@ class Mediation:
                 refuse(status)
 
         try:
-            granted = self._describe(description, (host,))
+            host = ticket.source.host
+            # Who sits behind another NAT router is not where it says.
+            receiver = host if ticket.via.host == host else ""
+            granted = self._describe(description, (receiver,))
         except Exception:
             failed(Failure())
             return
@@ -216,3 +223,16 @@ class Mediation:
             media.reject(key, party)
         else:
             media.close(key, reason)
+
+
+def _receiver(target: Target, host: str) -> str:
+    """
+    Where a target inside is, if that is where it says; empty text if not.
+
+    :param host: where the first target is; one alone may have been looked up.
+    """
+    at = host if target.hop is None else target.hop.host
+    try:
+        return at if host_and_port(target.uri)[0] == at else ""
+    except MalformedURI:
+        return ""

@@ -330,6 +330,8 @@ class SeveralPhonesTests(SeveralPhonesCase):
     Forking to all of them.
     """
 
+    text = "direct_media = off\n"
+
     def test_all_ring(self) -> None:
         """
         All phones of equal preference ring at once, each under its own branch.
