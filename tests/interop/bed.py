@@ -6,6 +6,7 @@ A small world on one machine: phones, the router with the program under test, an
     10.0.0.x -- lan (switch) -- 10.0.0.1 eth0  fw  ppp0 203.0.113.1 -- wan (switch) -- 203.0.113.x
 
 Every address is a host of its own: a namespace that appears when it is first used.
+192.168.x.y is behind another router, 10.0.0.x: one host there, for each x.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.interop.program import Program
@@ -41,6 +44,21 @@ table ip nat {
   }
 }
 """
+
+
+# Each flow gets a port that nobody could foretell.
+_SECOND_NAT = """
+table ip nat {
+  chain postrouting {
+    type nat hook postrouting priority 100;
+    oifname "eth0" ip protocol udp masquerade to :40000-59999 random
+  }
+}
+"""
+
+# nfnetlink: NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE, of everything there is.
+_NETLINK_NETFILTER = 12
+_FORGET_FLOWS = struct.pack("=IHHIIBBH", 20, 1 << 8 | 2, 1, 1, 0, 0, 0, 0)
 
 
 class Bed:
@@ -101,15 +119,33 @@ class Bed:
         """
         A UDP socket of ours on ``host``, bound to its address or to another one of it.
         """
+        with self._inside(host):
+            opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            opened.bind((address or host, port))
+        return opened
+
+    def forget_flows(self, router: str) -> None:
+        """
+        Make a NAT router forget what it has translated so far, as a restart does.
+        """
+        with (
+            self._inside(router),
+            socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink,
+        ):
+            netlink.send(_FORGET_FLOWS)
+
+    @contextmanager
+    def _inside(self, host: str) -> Iterator[None]:
+        """
+        Sockets that are made meanwhile are on ``host``.
+        """
         self._require(host)
         with open("/proc/self/ns/net") as ours, open(f"/run/netns/{self._hosts[host]}") as theirs:
             _enter(theirs.fileno())
             try:
-                opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                opened.bind((address or host, port))
+                yield
             finally:
                 _enter(ours.fileno())
-        return opened
 
     def new_directory(self, name: str) -> Path:
         """
@@ -147,11 +183,28 @@ class Bed:
             self._plug(host)
 
     def _plug(self, address: str) -> None:
+        if address.startswith("192.168."):
+            self._plug_behind(f"10.0.0.{address.split('.')[2]}", address)
+            return
         inside = address.startswith("10.0.0.")
         self._add(address)
         self._cable(address, "eth0", address, "lan" if inside else "wan")
         if inside:
             self.run(address, "ip", "route", "add", "default", "via", LAN_ROUTER)
+
+    def _plug_behind(self, router: str, address: str) -> None:
+        self._require(router)
+        self._add(address)
+        gateway = address.rpartition(".")[0] + ".1"
+        near = ["name", "eth0", "netns", self._hosts[address]]
+        far = ["name", "home", "netns", self._hosts[router]]
+        _ip("link", "add", *near, "type", "veth", "peer", *far)
+        for host, name, its in ((router, "home", gateway), (address, "eth0", address)):
+            self.run(host, "ip", "address", "add", f"{its}/24", "dev", name)
+            self.run(host, "ip", "link", "set", name, "up")
+        self.run(address, "ip", "route", "add", "default", "via", gateway)
+        self.run(router, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+        self.run(router, "nft", "-f", "-", text=_SECOND_NAT)
 
     def _add(self, host: str) -> None:
         namespace = f"{self.prefix}-{host}"

@@ -35,6 +35,14 @@ class Packet(NamedTuple):
     destination: str
     destination_port: int
     payload: bytes
+    dscp: int = 0
+
+    @property
+    def ssrc(self) -> int:
+        """
+        Who speaks, when this is RTP.
+        """
+        return int.from_bytes(self.payload[8:12], "big")
 
 
 class Capture:
@@ -86,17 +94,23 @@ class Capture:
         """
         return [
             sample
-            for packet in self.packets()
-            if packet.destination == destination and packet.at >= since and _is_pcmu(packet)
+            for packet in self.speech(destination)
+            if packet.at >= since
             for sample in map(decode_ulaw, packet.payload[12:])
         ]
+
+    def speech(self, destination: str) -> list[Packet]:
+        """
+        The G.711 RTP packets to an address, oldest first.
+        """
+        return [p for p in self.packets() if p.destination == destination and _is_pcmu(p)]
 
     def last_sound(self, destination: str) -> float:
         """
         When the last G.711 RTP packet to an address passed; 0.0 for never.
         """
-        times = [p.at for p in self.packets() if p.destination == destination and _is_pcmu(p)]
-        return times[-1] if times else 0.0
+        speech = self.speech(destination)
+        return speech[-1].at if speech else 0.0
 
     def seconds_heard(self, destination: str, tone: int, since: float = 0.0) -> float:
         """
@@ -132,7 +146,7 @@ def read_pcap(path: Path) -> list[Packet]:
         if len(data) >= 8:
             source, destination = (str(ipaddress.IPv4Address(ip[i : i + 4])) for i in (12, 16))
             ports = struct.unpack_from("!HH", data)
-            found.append(Packet(at, source, ports[0], destination, ports[1], data[8:]))
+            found.append(Packet(at, source, ports[0], destination, ports[1], data[8:], ip[1] >> 2))
     return found
 
 

@@ -32,15 +32,16 @@ def start_sipp(
     """
     Start SIPp on ``host``; it ends by itself after that many calls.
 
-    :param scenario: the name of a file in ``sipp/``, without its ending.
+    :param scenario: the name of a file in ``sipp/``, or a path, without its ending.
     :param remote: whom it calls, through the proxy; empty when it is called.
     """
     command = ["sipp", "-sf", str(_SCENARIOS / f"{scenario}.xml"), "-i", host, "-p", str(port)]
     command += ["-m", str(calls), "-l", str(_MOST_CALLS), "-nostdin", "-trace_err"]
-    command += ["-error_file", str(bed.new_directory(f"sipp-{scenario}") / "errors.log")]
+    name = f"sipp-{Path(scenario).name}"
+    command += ["-error_file", str(bed.new_directory(name) / "errors.log")]
     if remote:
         command += ["-rsa", f"{LAN_ROUTER}:5060"]
-    return bed.start(host, f"sipp-{scenario}", *command, *words, *([remote] if remote else []))
+    return bed.start(host, name, *command, *words, *([remote] if remote else []))
 
 
 def run_calls(

@@ -45,6 +45,14 @@ class Provider:
         """
         return self._listing().get(user, [])
 
+    def add(self, user: str, contact: str) -> None:
+        """
+        Have a user called there, too, without a registration.
+        """
+        # Expires, q, Path (not used, but not to be left out), flags and methods.
+        words = ["60", "1.0", ".", "0", "0", "8159"]
+        self._ask("ul.add", "location", user, contact, *words)
+
     def forget(self) -> None:
         """
         Remove every binding, as phones that were cut off leave some behind.
