@@ -108,6 +108,28 @@ class OwnAnswersTests(WalkingCase):
         self.assertEqual((answer.status, answer.reason), (500, "Next hop: Full"))
 
 
+class LargeTests(WalkingCase):
+    """
+    Messages above the 1300 bytes after which RFC 3261 section 18.1.1 wants another
+    transport: toward peers that know UDP alone they go out whole.
+    """
+
+    def test_large(self) -> None:
+        """
+        An INVITE of 12 KB goes out as one datagram, and so does its answer.
+        """
+        more = "".join(f"a=x-{number}:{'x' * 90}\r\n" for number in range(120))
+        self.phone.invite(CAROL, body=sdp("10.0.0.10", 4000, more))
+        (data,) = self.provider.datagrams
+        self.assertGreater(len(data), 12_000)
+        came = self.provider.last("INVITE")
+        self.assertTrue(came.body.endswith(more.encode()))
+        self.provider.reply(came, 200, body=sdp("203.0.113.30", 6000, more))
+        answer = self.phone.answer("INVITE")
+        self.assertTrue(answer.body.endswith(more.encode()))
+        self.assertGreater(len(self.phone.datagrams[-1]), 12_000)
+
+
 class TimeoutTests(WalkingCase):
     """
     RFC 4320 section 4.2: 408 is for INVITE alone.
