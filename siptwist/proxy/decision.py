@@ -73,5 +73,11 @@ class Forward(Value):
     to_phone: bool
     why: str = ""
 
+    def with_ticket(self, ticket: Ticket) -> Forward:
+        """
+        The same way, with another message.
+        """
+        return Forward(ticket, self.targets, self.from_phone, self.to_phone, self.why)
+
 
 Decision = Reply | Drop | Forward

@@ -98,7 +98,7 @@ class NameAddr(Value):
         return self.uri.aor if self.is_sip else self.uri_text
 
     def with_uri(self, uri: str) -> NameAddr:
-        return self._replace(uri_text=uri)
+        return NameAddr(self.display, uri, self.parameters, self.tag)
 
     def __str__(self) -> str:
         space = " " if self.display and not self.display.endswith((" ", "\t")) else ""

@@ -95,7 +95,7 @@ class Mediation:
         if description is None:
             hidden = self._negotiation.hide(ticket.request, ticket.side, side, identity)
             if hidden is not ticket.request:
-                context.forward = context.forward._replace(ticket=ticket.with_request(hidden))
+                context.forward = context.forward.with_ticket(ticket.with_request(hidden))
             return None
         if side is Side.OUTSIDE or not targets:
             hosts: tuple[str, ...] = (host,)
@@ -113,7 +113,7 @@ class Mediation:
         ticket = context.forward.ticket
         context.offers = True
         request = anchor_request(ticket.request, description, granted)
-        context.forward = context.forward._replace(ticket=ticket.with_request(request))
+        context.forward = context.forward.with_ticket(ticket.with_request(request))
         if ticket.method == "ACK":
             self._media.settle(description.key)
 
