@@ -232,6 +232,7 @@ def _relaying(
         hold_timeout=settings.hold_timeout,
         may_meet=may_meet[settings.direct_media],
         dejitter=_dejitter(settings),
+        ice=settings.ice == "lite",
     )
 
 

@@ -244,6 +244,7 @@ class Settings:
     direct_media: str = option(
         "subnet", one_of("off", "subnet", "always"), "whose media inside may go past us"
     )
+    ice: str = option("off", one_of("off", "lite"), "how we speak ICE; lite answers checks")
     rtp_dscp: int = option(0, _DSCP, "DSCP mark on RTP and RTCP")
     sip_dscp: int = option(0, _DSCP, "DSCP mark on SIP")
     rtp_input_dejitter: int = option(0, _DEJITTER, "delay evening out RTP from outside (us)")

@@ -363,6 +363,7 @@ class SiproxdFileTests(SynchronousTestCase):
         self.assertEqual(len(given), 44)
         ours = {
             "auth_algorithms",
+            "ice",
             "direct_media",
             "hold_timeout",
             "manhole_authorized_keys",

@@ -50,6 +50,14 @@ class ValueTests(SynchronousTestCase):
         ):
             self.assertEqual(parse(f"outbound_proxy_host = {text}").outbound_proxy_host, value)
 
+    def test_choice(self) -> None:
+        """
+        An option that is one of some words takes them in any case.
+        """
+        self.assertEqual((parse("").ice, parse("ice = Lite").ice), ("off", "lite"))
+        error = self.assertRaises(ConfigError, parse, "ice = full")
+        self.assertIn("'full' is not one of off, lite", str(error))
+
     def test_algorithms(self) -> None:
         """
         Digest algorithms keep their order of preference, a repeated one its first place.

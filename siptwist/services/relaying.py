@@ -16,6 +16,7 @@ from siptwist.interfaces import IMediaBackend
 from siptwist.logs import logger
 from siptwist.media.calls import Description, MediaCall
 from siptwist.media.calltable import CallTable, MayMeet
+from siptwist.media.ice import Agent, make_credentials
 from siptwist.media.leg import MediaStream
 from siptwist.media.ports import PortPool
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
@@ -55,6 +56,7 @@ class RelayingService(Service):
         without it none may.
     :param dejitter: by how many seconds RTP that comes from a side is delayed to
         be evened out; a side that is not there is not.
+    :param ice: whether we are an ICE-lite agent for those who speak ICE.
     """
 
     name = "relaying"
@@ -73,6 +75,7 @@ class RelayingService(Service):
         hold_timeout: float = HELD_SECONDS,
         may_meet: MayMeet | None = None,
         dejitter: Mapping[Side, float] | None = None,
+        ice: bool = False,
     ) -> None:
         self._reactor = reactor
         self._addresses = addresses
@@ -82,6 +85,7 @@ class RelayingService(Service):
         self._on_silence = on_silence
         self._opener = PairOpener(binder(reactor), rtp_dscp)
         self._dejitter = dejitter or {}
+        self._chance = chance if ice else None
         self._playout = Playout(reactor)
         self._pools: dict[str, PortPool] = {}
         self._table = CallTable(may_meet)
@@ -217,6 +221,7 @@ class RelayingService(Service):
                     (relay.caller.host, relay.caller.port),
                     (relay.callee.host, relay.callee.port),
                 )
+                self._equip(stream)
                 relay.join(stream, self._evening(key))
                 self._relays[stream] = relay
                 self._table.ours.add(stream, caller_told, callee_told)
@@ -225,6 +230,14 @@ class RelayingService(Service):
             self._release(opened, now)
             raise
         return opened
+
+    def _equip(self, stream: MediaStream) -> None:
+        """
+        Give both parties what they may check us with (RFC 8445).
+        """
+        if self._chance is not None:
+            for leg in (stream.caller, stream.callee):
+                leg.ice = Agent(make_credentials(self._chance))
 
     def _evening(self, key: CallKey) -> Evening | None:
         if not self._dejitter:

@@ -18,8 +18,10 @@ from siptwist.media.latch import Address
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
 from siptwist.net import relay
 from siptwist.services.relaying import RelayingService
+from siptwist.sip import stun
 from siptwist.sip.hop import Side
 from tests.media.packets import DTLS, STUN, rtcp, rtp
+from tests.media.test_ice import check
 from tests.net.fakes_udp import MemoryUDPPort, MemoryUDPReactor
 from tests.net.test_relay import FakeFDReactor, FakePoll, FakeSocket
 
@@ -94,6 +96,73 @@ class RelayingCase(SynchronousTestCase):
 
     def port(self, host: str, number: int) -> MemoryUDPPort:
         return self.reactor.ports[host, number]
+
+
+class ICETests(RelayingCase):
+    """
+    ice = lite.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.service.stopService()
+        self.service = RelayingService(
+            self.reactor,
+            self.addresses_of,
+            random.Random(1).randrange,
+            self.low,
+            self.high,
+            ice=True,
+        )
+
+    def told(self, party: Party, at: Address, has_ice: bool) -> Endpoint:
+        (offered,) = lines(at)
+        streams = (offered._replace(has_ice=has_ice),)
+        is_offer = party is Party.CALLER
+        (told,) = self.service.describe(
+            KEY, party, streams, at[0], is_offer, "" if is_offer else "b"
+        )
+        return told
+
+    def test_offer(self) -> None:
+        """
+        Everybody is offered ICE; only who offered it is answered with it.
+        """
+        for has_ice in (False, True):
+            self.assertIsNotNone(self.told(Party.CALLER, PHONE, has_ice).ice)
+            answer = self.told(Party.CALLEE, FRIEND, False)
+            self.assertEqual(answer.ice is not None, has_ice)
+            self.service.close(KEY, "BYE")
+
+    def test_credentials(self) -> None:
+        """
+        Each party, and each call, has credentials of its own.
+        """
+        found = set()
+        for _ in range(2):
+            found.add(self.told(Party.CALLER, PHONE, True).ice)
+            found.add(self.told(Party.CALLEE, FRIEND, True).ice)
+            self.service.close(KEY, "BYE")
+        self.assertEqual(len(found), 4)
+
+    def test_check(self) -> None:
+        """
+        A party that nobody could have found is heard and served once its check is answered.
+        """
+        self.told(Party.CALLER, PHONE, False)
+        ours = self.told(Party.CALLEE, FRIEND, True)
+        offered = self.told(Party.CALLER, PHONE, False)
+        assert offered.ice is not None
+        self.assertIsNone(ours.ice)
+        facing = self.port(OUTSIDE, offered.rtp_port)
+        facing.deliver(check(ours=offered.ice, nominates=True), STRANGER)
+        ((answer, to),) = facing.sent
+        self.assertEqual((stun.Message.parse(answer).type, to), (stun.SUCCESS, STRANGER))
+        facing.deliver(rtp(1), STRANGER)
+        phone = self.port(INSIDE, ours.rtp_port)
+        self.assertEqual(phone.sent, [(rtp(1), PHONE)])
+        phone.deliver(rtp(7), PHONE)
+        self.assertEqual(facing.sent[-1], (rtp(7), STRANGER))
 
 
 class DejitterTests(RelayingCase):
