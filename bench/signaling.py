@@ -2,7 +2,9 @@
 CPU of one complete call through the whole of the signaling, in this process:
 INVITE 180 200 ACK BYE 200 and our own 100, parsed, decided, rewritten, printed.
 
-No SIP socket is open; the media ports are (with ``--media``).
+No SIP socket is open; the media ports are (with ``--media``).  ``--bindings`` and
+``--transactions`` fill the tables first, which is not measured; ``--callers`` take
+turns in calling.
 """
 
 from __future__ import annotations
@@ -18,23 +20,26 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
+from bench.reference import reference
 from siptwist import config
 from siptwist.composition import Parts, compose
 from siptwist.net.addresses import Chosen, Interface
+from siptwist.proxy.registration.location import Binding
+from siptwist.proxy.registration.masks import new_mask
 from siptwist.sip.hop import Hop, Side
 from siptwist.tap import calm_collector
 
 PHONE, WORLD = Hop("10.0.0.10", 5060), Hop("203.0.113.20", 5060)
 
 INVITE = """INVITE sip:bob@203.0.113.20:5060 SIP/2.0
-Via: SIP/2.0/UDP 10.0.0.10:5060;branch=z9hG4bK-{n}-1;rport
+Via: SIP/2.0/UDP {host}:5060;branch=z9hG4bK-{n}-1;rport
 Max-Forwards: 70
 Route: <sip:10.0.0.1:5060;lr>
-From: "Alice" <sip:alice@example.net>;tag=a{n}
+From: "Alice" <sip:{user}@example.net>;tag=a{n}
 To: <sip:bob@203.0.113.20:5060>
-Call-ID: {n}-call@10.0.0.10
+Call-ID: {n}-call@{host}
 CSeq: 1 INVITE
-Contact: <sip:alice@10.0.0.10:5060>
+Contact: <sip:{user}@{host}:5060>
 Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, REFER
 Supported: replaces, timer
 User-Agent: bench
@@ -58,12 +63,12 @@ a=sendrecv
 """
 
 IN_DIALOG = """{method} sip:bob@203.0.113.20:5060 SIP/2.0
-Via: SIP/2.0/UDP 10.0.0.10:5060;branch=z9hG4bK-{n}-{branch};rport
+Via: SIP/2.0/UDP {host}:5060;branch=z9hG4bK-{n}-{branch};rport
 Max-Forwards: 70
 Route: <sip:10.0.0.1:5060;lr>
-From: "Alice" <sip:alice@example.net>;tag=a{n}
+From: "Alice" <sip:{user}@example.net>;tag=a{n}
 To: <sip:bob@203.0.113.20:5060>;tag=b{n}
-Call-ID: {n}-call@10.0.0.10
+Call-ID: {n}-call@{host}
 CSeq: {cseq} {method}
 User-Agent: bench
 Content-Length: 0
@@ -124,7 +129,7 @@ def make_proxy(reactor: Any, directory: str, has_media: bool) -> tuple[Parts, Ou
     outbox = Outbox()
     for user in (parts.transactions, parts.signaling, parts.signaling.forwarding):
         user.sender = outbox
-    parts.relaying._addresses = lambda side, wide: (host, host)
+    parts.relaying._addresses = lambda side, is_ipv6: (host, host)
     parts.registrations.startService()
     del service
     return parts, outbox
@@ -147,25 +152,76 @@ class Stopwatch:
         return timed
 
 
-def call(parts: Parts, outbox: Outbox, number: int, stopwatch: Stopwatch) -> None:
+def call(parts: Parts, outbox: Outbox, number: int, stopwatch: Stopwatch, caller: int = 0) -> None:
     """
-    One call, message by message.
+    One call of a phone, message by message.
     """
+    user, host = phone(caller)
+    source = Hop(host, 5060)
     receive = stopwatch.around(parts.signaling.message_received)
-    sdp = SDP.format(host="10.0.0.10", port=4000).replace("\n", "\r\n")
-    text = INVITE.format(n=number, length=len(sdp), sdp="")
-    receive(wire(text) + sdp.encode(), PHONE, Side.INSIDE)
+    sdp = SDP.format(host=host, port=4000).replace("\n", "\r\n")
+    text = INVITE.format(n=number, user=user, host=host, length=len(sdp), sdp="")
+    receive(wire(text) + sdp.encode(), source, Side.INSIDE)
     invite = outbox.last(b"INVITE")
     receive(answer(invite, "180 Ringing", f"b{number}"), WORLD, Side.OUTSIDE)
     sdp = SDP.format(host="203.0.113.20", port=6000)
     receive(answer(invite, "200 OK", f"b{number}", sdp), WORLD, Side.OUTSIDE)
-    ack = IN_DIALOG.format(method="ACK", n=number, branch=2, cseq=1)
-    receive(wire(ack), PHONE, Side.INSIDE)
-    bye = IN_DIALOG.format(method="BYE", n=number, branch=3, cseq=2)
-    receive(wire(bye), PHONE, Side.INSIDE)
+    ack = IN_DIALOG.format(method="ACK", n=number, user=user, host=host, branch=2, cseq=1)
+    receive(wire(ack), source, Side.INSIDE)
+    bye = IN_DIALOG.format(method="BYE", n=number, user=user, host=host, branch=3, cseq=2)
+    receive(wire(bye), source, Side.INSIDE)
     receive(answer(outbox.last(b"BYE"), "200 OK", f"b{number}"), WORLD, Side.OUTSIDE)
     if not outbox.last(b"SIP/2.0 200 OK"):
         raise AssertionError("no answer to BYE")
+
+
+def phone(number: int) -> tuple[str, str]:
+    """
+    User and address of a phone.
+    """
+    if not number:
+        return "alice", PHONE.host
+    return f"user{number}", f"10.{1 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
+
+
+def bind(parts: Parts, count: int, now: float) -> None:
+    """
+    Registered phones of a provider, each at an address of its own.
+    """
+    for number in range(count):
+        user, host = phone(number)
+        contact, aor = f"sip:{user}@{host}:5060", f"sip:{user}@example.net"
+        parts.registrations.locations.put(
+            Binding(
+                aor=aor,
+                contact=contact,
+                source=Hop(host, 5060),
+                side=Side.INSIDE,
+                mask=new_mask(b"bench", aor, contact),
+                call_id=f"{number}-registration@{host}",
+                cseq=2,
+                created_at=now,
+                updated_at=now,
+                expires_at=now + 3600 + number % 600,
+                registrar="example.net",
+                parameters=f';+sip.instance="<urn:uuid:{number:032x}>"',
+                user_agent="bench",
+            )
+        )
+
+
+def begin(parts: Parts, outbox: Outbox, count: int) -> None:
+    """
+    Live transactions, two for each call: every other call rings, nobody answers
+    the rest at all.
+    """
+    receive = parts.signaling.message_received
+    for number in range(count // 2):
+        text = INVITE.format(n=f"live{number}", user="alice", host=PHONE.host, length=0, sdp="")
+        receive(wire(text), PHONE, Side.INSIDE)
+        if number % 2:
+            receive(answer(outbox.last(b"INVITE"), "180 Ringing", "b"), WORLD, Side.OUTSIDE)
+        outbox.sent.clear()
 
 
 class _Timed:
@@ -183,24 +239,34 @@ class _Timed:
         return getattr(self._reactor, name)
 
 
-def run(calls: int, has_media: bool) -> dict[str, float]:
+def run(
+    calls: int, has_media: bool, bindings: int = 0, transactions: int = 0, callers: int = 1
+) -> dict[str, Any]:
     random.seed(1)
     clock = Clock()
     clock.advance(1_700_000_000)
     calm_collector()
+    # The callers are spread over all who are registered.
+    stride = max(1, bindings // callers)
     with tempfile.TemporaryDirectory() as directory:
         parts, outbox = make_proxy(_Timed(clock) if has_media else clock, directory, has_media)
+        bind(parts, bindings, clock.seconds())
+        begin(parts, outbox, transactions)
         stopwatch = Stopwatch()
         for number in range(calls):
-            call(parts, outbox, number, stopwatch)
+            call(parts, outbox, number, stopwatch, number % callers * stride)
             outbox.sent.clear()
             # Calls come at 300 a second; what is finished is forgotten in between.
             stopwatch.around(clock.advance)(1 / 300)
         parts.registrations.stopService()
     return {
         "calls": calls,
+        "callers": callers,
         "media": has_media,
+        "bindings": bindings,
+        "transactions": transactions,
         "cpu_ms_per_call": round(stopwatch.spent * 1000 / calls, 4),
+        "reference_us": reference(),
     }
 
 
@@ -208,8 +274,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=3000)
     parser.add_argument("--media", action="store_true")
+    parser.add_argument("--bindings", type=int, default=0, help="phones registered before")
+    parser.add_argument("--transactions", type=int, default=0, help="live ones, begun before")
+    parser.add_argument("--callers", type=int, default=1, help="phones that call in turn")
     options = parser.parse_args()
-    print(json.dumps(run(options.calls, options.media)))
+    figures = run(
+        options.calls, options.media, options.bindings, options.transactions, options.callers
+    )
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":
