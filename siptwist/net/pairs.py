@@ -23,6 +23,19 @@ from siptwist.net.relay import Binder, Relay, Send
 MAX_TRIES = 16
 
 
+def mark(bound: socket.SocketType, dscp: int) -> None:
+    """
+    Give what a socket sends a class of service, 0..63 (RFC 2474): no privilege is
+    needed for that.
+
+    :raises OSError: the system refuses.
+    """
+    if bound.family == socket.AF_INET6:
+        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
+    else:
+        bound.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
+
+
 class Evening(NamedTuple):
     """
     By how many seconds the RTP of each party is delayed to be evened out; 0.0
@@ -171,12 +184,8 @@ class PairOpener:
     def _mark(self, relay: Relay) -> None:
         if not self._dscp:
             return  # Refused a moment ago.
-        handle = relay.port.getHandle()
         try:
-            if handle.family == socket.AF_INET6:
-                handle.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, self._dscp << 2)
-            else:
-                handle.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, self._dscp << 2)
+            mark(relay.port.getHandle(), self._dscp)
         except OSError as error:
             self._log.warn("rtp_dscp has no effect: {error}", error=error)
             self._dscp = 0

@@ -17,6 +17,7 @@ from zope.interface import implementer
 from siptwist.errors import SIPTwistError
 from siptwist.interfaces import IMessageReceiver, IMessageSender, IUndeliverable
 from siptwist.logs import logger
+from siptwist.net.pairs import mark
 from siptwist.net.udp import UDPTransport
 from siptwist.net.undeliverable import listen
 from siptwist.sip.hop import Hop, Side
@@ -111,7 +112,7 @@ class ListeningService(Service):
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         if self._dscp:
             try:
-                handle.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, self._dscp << 2)
+                mark(handle, self._dscp)
             except OSError as error:
                 self._log.warn("sip_dscp: cannot mark SIP: {error}", error=str(error))
 

@@ -173,6 +173,15 @@ class ListeningTests(SynchronousTestCase):
         self.assertIn((socket.IPPROTO_IP, socket.IP_TOS, 26 << 2), options)
         self.assertEqual([o[1] for o in options if o[0] == socket.SOL_SOCKET], [socket.SO_RCVBUF])
 
+    def test_mark_of_ipv6(self) -> None:
+        """
+        sip_dscp marks what IPv6 sockets send, as their traffic class.
+        """
+        self.start(outside="2001:db8::1", dscp=26)
+        options = self.reactor.ports["2001:db8::1", 5060].handle.options
+        self.assertIn((socket.IPPROTO_IPV6, socket.IPV6_TCLASS, 26 << 2), options)
+        self.assertNotIn(socket.IPPROTO_IP, [level for level, _, _ in options])
+
     def test_mark_is_refused(self) -> None:
         """
         A system that refuses sip_dscp is no reason not to start.
