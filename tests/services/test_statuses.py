@@ -38,7 +38,8 @@ class OwnAnswersTests(WalkingCase):
         made = bytes(phone.send("MESSAGE", CAROL, hops="0", branch="z9hG4bKv"))
         phone.deliver(made.replace(b"SIP/2.0\r\n", b"SIP/7.0\r\n", 1).replace(b"Kv", b"Kw"))
         phone.deliver(made.replace(b"Length: 0", b"Length: 70000").replace(b"Kv", b"Kx"))
-        phone.send("MESSAGE", CAROL, body="x" * 65_000, headers=[("Subject", "y" * 300)])
+        headers = [("Subject", "y" * 300)]
+        phone.send("MESSAGE", CAROL, body="x" * 65_000, type="text/plain", headers=headers)
         return {one.status: one for one in phone.heard if isinstance(one, Response)}
 
     def test_statuses(self) -> None:
