@@ -17,7 +17,7 @@ from siptwist.net import addresses
 from siptwist.net.chance import Chance
 from siptwist.net.lookups import Lookups, system_resolver
 from siptwist.net.resolver import Resolver
-from siptwist.proxy.access import Access, is_address
+from siptwist.proxy.access import is_address
 from siptwist.proxy.core import Core
 from siptwist.proxy.direction import Peers
 from siptwist.proxy.identity import Identity
@@ -39,6 +39,7 @@ from siptwist.services.keepalive import KeepaliveService
 from siptwist.services.listening import ListeningService
 from siptwist.services.registrations import RegistrationService
 from siptwist.services.relaying import RelayingService
+from siptwist.services.running.admission import admitted
 from siptwist.services.serving.forwarding import Forwarding
 from siptwist.services.serving.mediation import Mediation
 from siptwist.services.serving.refreshing import RefreshingService
@@ -195,7 +196,7 @@ def _core(
         visitors,
         peers,
         _registrar(settings, locations, identity, key),
-        Access(settings.hosts_deny_sip, settings.hosts_allow_sip, settings.hosts_allow_reg),
+        admitted(settings, {}),
         _outbound_proxies(settings),
         authentication.refusal if authentication else None,
         Loops(key),

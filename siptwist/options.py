@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from siptwist.errors import Problem
+from siptwist.hostlists import HostName, Network, hosts
 
-Network = IPv4Network | IPv6Network
+Host = Network | HostName
 
 LATER = "not in effect yet"
 
@@ -139,24 +140,6 @@ def one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
-def networks(value: str) -> tuple[Network, ...]:
-    """
-    Addresses and CIDR networks, separated by commas.  Names are refused: who
-    may use the proxy shall not depend on an answer from the DNS.
-    """
-    found = tuple(_network(item) for item in re.split(r"[,\s]+", value) if item)
-    if not found:
-        raise ValueError(f"{value!r} names no network")
-    return found
-
-
-def _network(item: str) -> Network:
-    try:
-        return ip_network(item, strict=False)
-    except ValueError:
-        raise ValueError(f"{item!r} is not an address or a network like 10.0.0.0/8") from None
-
-
 def algorithms(value: str) -> tuple[str, ...]:
     """
     Digest algorithms in order of preference (RFC 8760 section 2.3).
@@ -212,9 +195,10 @@ class Settings:
     sip_listen_port: int = option(5060, _PORT, "port for SIP, on both sides")
 
     # Who may use us.
-    hosts_allow_reg: tuple[Network, ...] = option((), networks, "who may register")
-    hosts_allow_sip: tuple[Network, ...] = option((), networks, "who may send SIP at all")
-    hosts_deny_sip: tuple[Network, ...] = option((), networks, "who may not; asked first")
+    hosts_allow_reg: tuple[Host, ...] = option((), hosts, "who may register, of those inside")
+    hosts_allow_sip: tuple[Host, ...] = option((), hosts, "who may send SIP at all")
+    hosts_deny_sip: tuple[Host, ...] = option((), hosts, "who may not; asked first")
+    register_from_outside: bool = option(False, switch, "those outside may register, too")
     proxy_auth_realm: str = option("", text, "ask phones that register here for a password")
     proxy_auth_passwd: str = option("", text, "one password for all phones", secret=True)
     proxy_auth_pwfile: str = option("", text, "file of user and password pairs")
@@ -222,9 +206,11 @@ class Settings:
         ("SHA-256", "SHA-512-256", "MD5"), algorithms, "digest algorithms offered, best first"
     )
     nonce_lifetime: int = option(300, _LIFETIME, "seconds a digest nonce is good for")
+    proxy_auth_calls: bool = option(False, switch, "ask phones that call for the password, too")
 
     # Registrations.
     registration_file: str = option("", text, "where registrations are kept")
+    siproxd_registration_file: str = option("", text, "a copy of it as siproxd would write it")
     default_expires: int = option(3600, _LIFETIME, "lifetime when a phone names none (s)")
     min_expires: int = option(60, _LIFETIME, "shortest lifetime we grant as a registrar (s)")
     max_registrations: int = option(10000, whole(1, 10_000_000), "bindings kept at most")
@@ -275,10 +261,9 @@ class Settings:
 
     # Looking inside.
     debug_level: int = option(0, whole(-1, 2**31 - 1), "what to log in detail, a bit mask")
-    debug_port: int = option(0, _PORT_OR_OFF, "TCP port of the debug log; 0 = off", LATER)
-    silence_log: int = option(
-        1, whole(0, 4), "how little goes to syslog", "twistd writes the log: --logfile, --syslog"
-    )
+    debug_port: int = option(0, _PORT_OR_OFF, "TCP port of the debug log; 0 = off")
+    debug_host: str = option("127.0.0.1", host, "address that debug_port is on")
+    silence_log: int = option(4, whole(0, 4), "what syslog hears: 0 = everything, 4 = nothing")
     manhole_port: int = option(0, _PORT_OR_OFF, "SSH console on 127.0.0.1; 0 = off")
     manhole_authorized_keys: str = option("", text, "public keys that may log in there")
     manhole_host_key: str = option("", text, "private key of the console itself")
@@ -287,9 +272,10 @@ class Settings:
     daemonize: int = option(
         0, _COUNT, "run in the background", "twistd decides: -n stays in the foreground"
     )
-    user: str = option("", word, "user to run as", "twistd decides: --uid and --gid")
-    chrootjail: str = option("", text, "directory to lock us into", "twistd decides: --chroot")
-    pid_file: str = option("", text, "where the process id goes", "twistd decides: --pidfile")
+    user: str = option("", word, "user to become once the ports are open")
+    chrootjail: str = option("", text, "directory to lock us into then")
+    pid_file: str = option("", text, "where the process id goes")
+    drain_seconds: int = option(30, _COUNT, "SIGTERM waits so long for calls to end (s)")
     thread_stack_size: int = option(
         0, _COUNT, "stack of the RTP thread (kB)", "there is no RTP thread"
     )

@@ -16,7 +16,8 @@ HOUSE = Path(__file__).parent.parent / "siptwist"
 DOORS = {
     "errors": "sip",  # for type checkers: the messages that errors carry
     "interfaces": "",
-    "options": "",
+    "hostlists": "",
+    "options": "hostlists",
     "config": "options",
     "logs": "",
     "logfile": "logs",
@@ -25,12 +26,12 @@ DOORS = {
     "proxy": "sip media config",
     "net": "sip media proxy logs",
     "plugins": "sip media proxy net config logs",
-    "services": "sip media proxy net plugins config logs logfile",
+    "services": "sip media proxy net plugins hostlists config logs logfile",
     "composition": "sip media proxy net plugins services config logs",
     "tap": "composition sip media proxy net plugins services config logs",
 }
 EVERYWHERE = {"errors", "interfaces"}
-PURE = {"errors", "interfaces", "options", "config", "sip", "media", "proxy"}
+PURE = {"errors", "interfaces", "hostlists", "options", "config", "sip", "media", "proxy"}
 IMPURE = {"twisted", "time", "random", "secrets", "socket", "select", "os", "sys", "logging"}
 
 

@@ -91,7 +91,10 @@ class ValueTests(SynchronousTestCase):
             ("use_rport = 4", "4 is not between 0 and 3"),
             ("if_inbound = eth0 eth1", "'eth0 eth1' is not one word"),
             ("host_outbound = a.example:5060", "'a.example:5060' is not a host name or an address"),
-            ("hosts_deny_sip = pc/32", "'pc/32' is not an address or a network like 10.0.0.0/8"),
+            (
+                "hosts_deny_sip = 10.0.0.256",
+                "'10.0.0.256' is not an address or a network like 10.0.0.0/8",
+            ),
             ("hosts_allow_reg = ,", "',' names no network"),
             (
                 "hosts_allow_reg = 10.0.0.0/33",

@@ -49,6 +49,10 @@ def is_local(host: str) -> bool:
     return address.is_loopback or address.is_link_local or address in _UNIQUE_LOCAL
 
 
+# In a list in place of a name without addresses: nobody sends from there, and
+# the list is not empty, which would mean everybody.
+NOBODY = ipaddress.IPv6Network("::/128")
+
 _PREMISES = tuple(
     ipaddress.IPv4Network(text)
     for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
@@ -59,17 +63,23 @@ _UNIQUE_LOCAL = ipaddress.IPv6Network("fc00::/7")
 @dataclass(frozen=True, slots=True)
 class Access:
     """
-    The three lists of siproxd: deny is asked first, and an empty list of who
-    may register means: phones on the inside only.
+    The three lists of siproxd: deny is asked first.  Who registers is inside,
+    whatever the lists say, unless ``register_outside``.
+
+    ``deny_unknown`` is while not all that is denied is known, for a name has no
+    address yet: then only who is expressly allowed may send.
     """
 
     deny_sip: tuple[Network, ...] = ()
     allow_sip: tuple[Network, ...] = ()
     allow_register: tuple[Network, ...] = ()
+    register_outside: bool = False
+    deny_unknown: bool = False
     is_open: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "is_open", not (self.deny_sip or self.allow_sip))
+        is_open = not (self.deny_sip or self.allow_sip or self.deny_unknown)
+        object.__setattr__(self, "is_open", is_open)
 
     def may_send(self, host: str) -> bool:
         """
@@ -79,9 +89,11 @@ class Access:
             return True
         if self.deny_sip and is_in(host, self.deny_sip):
             return False
-        return not self.allow_sip or is_in(host, self.allow_sip) or is_in(host, self.allow_register)
+        if not (self.allow_sip or self.deny_unknown):
+            return True
+        return is_in(host, self.allow_sip) or is_in(host, self.allow_register)
 
     def may_register(self, host: str, is_inside: bool) -> bool:
-        if self.allow_register:
-            return is_in(host, self.allow_register)
-        return is_inside
+        if not (is_inside or self.register_outside):
+            return False
+        return not self.allow_register or is_in(host, self.allow_register)

@@ -5,6 +5,7 @@ What is to be done with a request (RFC 3261 section 16).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import cast
 
 from siptwist.proxy.access import Access
 from siptwist.proxy.decision import Decision, Drop, Forward, Reply, Target
@@ -27,12 +28,20 @@ from siptwist.sip.uri import SIPURI
 
 # How a phone proves who it is: the refusal of a REGISTER, or None.
 Authenticate = Callable[[Ticket], Reply | None]
+# What else a request must pass, told whether a phone sent it: an answer, or the
+# request to go on with.
+Guard = Callable[[Ticket, bool], Reply | Ticket]
 
 
 class Core:
     """
     Decides, and touches nothing.
+
+    ``guard`` is asked about every request but REGISTER, when there is one.
+    ``access``, ``proxies`` and ``authenticate`` may change while running.
     """
+
+    guard: Guard | None = None
 
     def __init__(
         self,
@@ -52,9 +61,9 @@ class Core:
         self._visitors = visitors
         self._peers = peers
         self._registrar = registrar
-        self._access = access or Access()
-        self._proxies = proxies or OutboundProxies()
-        self._authenticate = authenticate
+        self.access = access or Access()
+        self.proxies = proxies or OutboundProxies()
+        self.authenticate = authenticate
         self.loops = loops or Loops(b"")
 
     @property
@@ -74,7 +83,7 @@ class Core:
         Whether a keep-alive is answered: a phone's, for we reflect nothing at strangers.
         """
         is_phone = self.direction.is_phone(source, side, self.identity)
-        return is_phone and self._access.may_send(source.host)
+        return is_phone and self.access.may_send(source.host)
 
     def decide(self, ticket: Ticket) -> Decision:
         """
@@ -88,7 +97,7 @@ class Core:
         return decision
 
     def _decide(self, ticket: Ticket) -> Decision:
-        if not (self._access.is_open or self._access.may_send(ticket.source.host)):
+        if not (self.access.is_open or self.access.may_send(ticket.source.host)):
             return Drop("hosts_deny_sip or hosts_allow_sip")
         refusal = validate(ticket)
         if refusal is not None:
@@ -100,7 +109,12 @@ class Core:
         is_phone = self.direction.is_phone(ticket.source, ticket.side, identity, ticket.method)
         is_own = ticket.uri is not None and identity.is_own(ticket.uri)
         if ticket.method == "REGISTER":
-            return self._register(ticket, is_phone, is_own)
+            return self._register(ticket, is_own)
+        if self.guard is not None:
+            passed = self.guard(ticket, is_phone)
+            if type(passed) is Reply:
+                return passed
+            ticket = cast(Ticket, passed)
         if is_phone and "route" in ticket.request.headers.first:
             return self._outward(ticket)
         if is_own and ticket.uri is not None and not ticket.uri.user:
@@ -131,19 +145,23 @@ class Core:
             return Reply(480, why="registration has expired")
         return Reply(404, why="nobody known")
 
-    def _register(self, ticket: Ticket, is_phone: bool, is_own: bool) -> Decision:
-        if not self._access.may_register(ticket.source.host, is_phone):
+    def _register(self, ticket: Ticket, is_own: bool) -> Decision:
+        access = self.access
+        is_inside = self.direction.may_register(
+            ticket.source, ticket.side, self._identity, bool(access.allow_register)
+        )
+        if not access.may_register(ticket.source.host, is_inside):
             return Reply(403, "Registration not allowed from here", why="hosts_allow_reg")
         if not is_own:
             return self._outward(ticket)
-        if self._authenticate is not None:
-            refusal = self._authenticate(ticket)
+        if self.authenticate is not None:
+            refusal = self.authenticate(ticket)
             if refusal is not None:
                 return refusal
         return self._registrar.answer(ticket)
 
     def _outward(self, ticket: Ticket) -> Decision:
-        ticket, next_hop = outward(ticket, self._proxies)
+        ticket, next_hop = outward(ticket, self.proxies)
         if not next_hop:
             return self._outward_by_account(ticket)
         target = Target(ticket.request.uri, next_hop=next_hop)

@@ -100,6 +100,17 @@ class Direction:
             or bool(self._locations.by_hop(source))
         )
 
+    def may_register(self, source: Hop, side: Side, identity: Identity, is_listed: bool) -> bool:
+        """
+        Whether a REGISTER came from inside, by the socket that received it: an
+        address of the inside can be forged outside.  With one address for both
+        sides it is a near address, or one that the operator ``is_listed``.
+        """
+        host = source.host
+        if identity.one_socket:
+            return is_listed or is_local(host) or identity.is_inside_address(host)
+        return side is Side.INSIDE or host in identity.bound.values() or host.startswith("127.")
+
     def side_of(self, hop: Hop, identity: Identity) -> Side:
         """
         The side on which a next hop of a phone's request lies.

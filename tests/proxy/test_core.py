@@ -322,13 +322,47 @@ class OwnTests(CoreCase):
 
     def test_registration_is_allowed(self) -> None:
         """
-        hosts_allow_reg lets phones outside register, and then keeps others out inside.
+        register_from_outside lets phones outside register, those in hosts_allow_reg,
+        which keeps others out inside as well.
         """
         networks = (ipaddress.ip_network("198.51.100.0/24"),)
-        self.core = self.make_core(access=Access(allow_register=networks))
         made = register("Contact: <sip:alice@198.51.100.9>", source=WORLD)
-        self.assertEqual(self.status(made._replace(side=Side.OUTSIDE)), 200)
+        made = made._replace(side=Side.OUTSIDE)
+        self.core = self.make_core(access=Access(allow_register=networks, register_outside=True))
+        self.assertEqual(self.status(made), 200)
         self.assertEqual(self.status(register()), 403)
+        self.core = self.make_core(access=Access(allow_register=networks))
+        self.assertEqual(self.status(made), 403)
+
+    def test_registration_with_a_forged_address(self) -> None:
+        """
+        A REGISTER that arrives outside with an address of the inside is refused: it is the
+        socket that tells (siproxd's fault S2: nothing told the sides apart).
+        """
+        made = register("Contact: <sip:alice@10.0.0.5>", source=Hop("10.0.0.5", 5060))
+        self.assertEqual(self.status(made._replace(side=Side.OUTSIDE)), 403)
+        self.assertEqual(self.status(made), 200)
+
+    def test_registration_from_this_machine(self) -> None:
+        """
+        A program on the proxy's own machine is inside, whichever address it speaks to.
+        """
+        for host in ("127.0.0.1", "203.0.113.7", "10.0.0.1"):
+            made = register("Contact: <sip:pbx@127.0.0.1:5080>", source=Hop(host, 5080))
+            self.assertEqual(self.status(made._replace(side=Side.OUTSIDE)), 200, host)
+
+    def test_guard(self) -> None:
+        """
+        Who must pass a guard hears its answer, or goes on with what the guard made of the
+        request; a REGISTER does not pass there.
+        """
+        refusal = Reply(407, why="no credentials")
+        self.core.guard = lambda made, is_phone: refusal
+        self.assertIs(self.core.decide(ticket(uri="sip:carol@provider.example")), refusal)
+        self.assertEqual(self.status(register("Contact: <sip:alice@10.0.0.5>")), 200)
+        other = ticket(uri="sip:dave@provider.example")
+        self.core.guard = lambda made, is_phone: other
+        self.assertEqual(self.uris(ticket(uri="sip:carol@provider.example")), [other.request.uri])
 
     def test_authentication(self) -> None:
         """

@@ -146,7 +146,7 @@ class PhoneOutsideTests(WalkingCase):
     A phone that registers with us from outside.
     """
 
-    text = "hosts_allow_reg = 198.51.100.0/24\n"
+    text = "hosts_allow_reg = 198.51.100.0/24\nregister_from_outside = 1\n"
 
     def setUp(self) -> None:
         super().setUp()

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from siptwist.proxy.access import Access
 from siptwist.services.keepalive import PATIENCE, KeepaliveService
 from siptwist.sip import stun
 from siptwist.sip.hop import Hop, Side
@@ -101,6 +102,7 @@ class PingsTests(WalkingCase):
         """
         A phone that registered from outside hears its answers, at its port only.
         """
+        self.proxy.core.access = Access(register_outside=True)
         abroad = Agent(self.proxy, "198.51.100.7", "dora", port=40000, side=Side.OUTSIDE)
         abroad.register(uri="sip:203.0.113.1", to="<sip:dora@203.0.113.1>")
         self.assertEqual(abroad.statuses("REGISTER"), [200])

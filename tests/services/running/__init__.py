@@ -1,0 +1,3 @@
+"""
+Tests of the process around the proxy.
+"""
