@@ -146,12 +146,12 @@ class MediaCall:
             return []
         self._answered = True
         self._last_answer = self.described[description.party] = description
-        offered, freed = self._offered.pop(description.party.other, None), []
-        if offered is not None:
-            self._remember(offered.party)
-            freed = self._take(offered, self._branch(offered, ours=True))
-        ours = offered is not None
-        return freed + self._take(description, self._branch(description, ours))
+        offered = self._offered.pop(description.party.other, None)
+        if offered is None:
+            return self._take(description, self._branch(description, ours=False))
+        self._remember(offered.party)
+        freed = self._take(offered, self._branch(offered, ours=True))
+        return freed + self._take(description, self._branch(description, ours=True))
 
     def confirm(self, branch: str, now: float) -> list[MediaStream]:
         """
@@ -162,7 +162,7 @@ class MediaCall:
         self.confirmed = branch
         freed = self.settle()
         refused = [one for one in self.streams.values() if not one.callee.confirm(branch)]
-        return freed + [self._end(one.index) for one in refused]
+        return freed + [self._end(one.index) for one in refused] if refused else freed
 
     def settle(self) -> list[MediaStream]:
         """
@@ -205,18 +205,27 @@ class MediaCall:
         """
         return self.streams.get(index) or self._spare.get(index)
 
-    def tell(self, party: Party, offered: StreamOffer, host: str) -> Endpoint:
+    def tell(
+        self, party: Party, offered: tuple[StreamOffer, ...], host: str
+    ) -> tuple[Endpoint, ...]:
         """
-        What ``party`` shall be told in place of the other's ``offered``.
+        What ``party`` shall be told in place of the streams that the other ``offered``.
         """
-        stream = self.streams.get(offered.index) or self._spare.get(offered.index)
-        if stream is None or not offered.is_relayed:
-            return Endpoint(host, 0, 0)
-        port, leg = stream.port(party), stream.leg(party)
-        # To an offer without ICE there is no answer with it (RFC 8839 section 4.2.5).
-        if leg.ice is None or not (leg.offered is None or leg.offered.has_ice):
-            return Endpoint(host, port, port + 1)
-        return Endpoint(host, port, port + 1, "", leg.ice.credentials)
+        told = []
+        for one in offered:
+            stream = self.streams.get(one.index) or self._spare.get(one.index)
+            if stream is None or not one.is_relayed:
+                told.append(Endpoint(host, 0, 0))
+                continue
+            is_caller = party is Party.CALLER
+            port = stream.caller_port if is_caller else stream.callee_port
+            leg = stream.caller if is_caller else stream.callee
+            credentials = None
+            # To an offer without ICE there is no answer with it (RFC 8839 section 4.2.5).
+            if leg.ice is not None and (leg.offered is None or leg.offered.has_ice):
+                credentials = leg.ice.credentials
+            told.append(Endpoint(host, port, port + 1, "", credentials))
+        return tuple(told)
 
     @property
     def held(self) -> bool:
@@ -367,9 +376,10 @@ class MediaCall:
         Take a stream out, and keep what it counted.
         """
         stream = self.streams.pop(index)
-        for party, (packets, octets) in self._ended.items():
-            flow = stream.leg(party).rtp
+        for party, leg in ((Party.CALLER, stream.caller), (Party.CALLEE, stream.callee)):
+            flow = leg.rtp
             if flow.packets:
+                packets, octets = self._ended[party]
                 self._ended[party] = (packets + flow.packets, octets + flow.octets)
         self._strangers += stream.strangers
         return stream

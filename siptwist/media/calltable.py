@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from siptwist.media.calls import Description, MediaCall
 from siptwist.media.ownports import OurPorts
-from siptwist.media.stream import CallKey, Endpoint
+from siptwist.media.stream import CallKey, Endpoint, Party
 from siptwist.sip.hop import Side
 
 #: Whether two hosts inside may send media to each other, past us.
@@ -89,39 +89,30 @@ class CallTable:
             not where it says.
         :param host: our address as they know it.
         """
-        party = description.party
-        found = None
-        if self._may_meet is not None and call.key.side(party.other) is Side.INSIDE:
-            found = self._shortcut(call, description, is_offer, receivers)
+        party, key, found = description.party, call.key, None
+        inside = (key.caller_side is Side.INSIDE, key.callee_side is Side.INSIDE)
+        from_inside, to_inside = inside if party is Party.CALLER else inside[::-1]
+        if to_inside and self._may_meet is not None:
+            origin = (call, description) if from_inside else self._beyond(call, description)
+            found = origin and self._shortcut(*origin, is_offer, receivers)
         if found is None:
-            call.shortcuts.discard(party)
-            other = party.other
-            return tuple([call.tell(other, one, host) for one in description.streams])
+            if call.shortcuts:
+                call.shortcuts.discard(party)
+            return call.tell(party.other, description.streams, host)
         call.shortcuts.add(party)
         refused = Endpoint(host, 0, 0)
         return tuple([one.endpoint if one.is_relayed else refused for one in found.streams])
 
     def _shortcut(
-        self,
-        call: MediaCall,
-        description: Description,
-        is_offer: bool,
-        receivers: tuple[str, ...],
+        self, near: MediaCall, origin: Description, is_offer: bool, receivers: tuple[str, ...]
     ) -> Description | None:
         """
-        What the phone wrote that ``description`` comes from, when whoever receives
-        it may send there directly.
+        What a phone wrote, when whoever receives it may send there directly.
 
         An answer may only follow an offer that was told so as well: otherwise one
         of the two would wait for us, and we for the other.
         """
-        origin, near = description, call
-        if call.key.side(description.party) is not Side.INSIDE:
-            beyond = self._beyond(call, description)
-            if beyond is None:
-                return None
-            near, origin = beyond
-        if not is_offer and description.party.other not in near.shortcuts:
+        if not is_offer and origin.party.other not in near.shortcuts:
             return None
         return origin if self._is_open(origin, receivers) else None
 
@@ -135,8 +126,7 @@ class CallTable:
         Not everybody who names our ports is believed: it must be the same call
         by Call-ID and tags, and each line must name the port of its own stream.
         """
-        host = description.streams[0].endpoint.host if description.streams else ""
-        if not self.ours.has(host):
+        if not description.streams or not self.ours.has(description.streams[0].endpoint.host):
             return None
         other = self.other_pass(call.key)
         if other is None:

@@ -127,7 +127,8 @@ class RelayingService(Service):
         now = self._reactor.seconds()
         description = Description(party, streams, signaling_host, branch)
         if call is not None and not offer:
-            self._release(call.answer(description, now), now)
+            if freed := call.answer(description, now):
+                self._release(freed, now)
         elif offer:
             call = call or self._table.new(key, now)
             self._offer(call, description, receivers, now)
@@ -144,17 +145,18 @@ class RelayingService(Service):
         call = self._table.get(key)
         if call is not None:
             now = self._reactor.seconds()
-            self._release(call.confirm(branch, now), now)
+            if freed := call.confirm(branch, now):
+                self._release(freed, now)
 
     def settle(self, key: CallKey) -> None:
         call = self._table.get(key)
-        if call is not None:
-            self._release(call.settle(), self._reactor.seconds())
+        if call is not None and (freed := call.settle()):
+            self._release(freed, self._reactor.seconds())
 
     def reject(self, key: CallKey, party: Party) -> None:
         call = self._table.get(key)
-        if call is not None:
-            self._release(call.reject(party), self._reactor.seconds())
+        if call is not None and (freed := call.reject(party)):
+            self._release(freed, self._reactor.seconds())
 
     def close(self, key: CallKey, reason: str) -> None:
         call = self._table.pop(key)
@@ -188,7 +190,8 @@ class RelayingService(Service):
                 call_id=call.key.call_id,
                 ports=[(stream.caller_port, stream.callee_port) for stream in opened],
             )
-        self._release(call.offer(description, opened, now), now)
+        if freed := call.offer(description, opened, now):
+            self._release(freed, now)
 
     def _open(
         self,

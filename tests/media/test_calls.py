@@ -90,7 +90,7 @@ class FirstOfferTests(CallCase):
         """
         self.offer(caller(4000))
         (stream,) = self.call.streams.values()
-        told = self.call.tell(Party.CALLEE, line(0, "10.0.0.10", 4000), "203.0.113.1")
+        (told,) = self.call.tell(Party.CALLEE, (line(0, "10.0.0.10", 4000),), "203.0.113.1")
         port = stream.callee_port
         self.assertEqual(told, Endpoint("203.0.113.1", port, port + 1))
 
@@ -99,7 +99,7 @@ class FirstOfferTests(CallCase):
         A stream that was offered with port 0 takes no ports and is told as refused.
         """
         self.offer(caller(4000, 0))
-        told = self.call.tell(Party.CALLEE, line(1, "10.0.0.10", 0), "203.0.113.1")
+        (told,) = self.call.tell(Party.CALLEE, (line(1, "10.0.0.10", 0),), "203.0.113.1")
         self.assertEqual((list(self.call.streams), told), ([0], Endpoint("203.0.113.1", 0, 0)))
 
     def test_repeated(self) -> None:
@@ -207,7 +207,7 @@ class AnswerTests(CallCase):
         """
         self.offer(caller(4000))
         self.call.answer(callee(5000, 5002), 0.0)
-        told = self.call.tell(Party.CALLER, line(1, FRIEND[0], 5002), "10.0.0.1")
+        (told,) = self.call.tell(Party.CALLER, (line(1, FRIEND[0], 5002),), "10.0.0.1")
         self.assertEqual(told, Endpoint("10.0.0.1", 0, 0))
 
 
@@ -306,7 +306,7 @@ class ReofferTests(CallCase):
         """
         self.establish()
         self.offer(caller(4000, 4002))
-        told = self.call.tell(Party.CALLEE, line(1, PHONE[0], 4002), "192.0.2.1")
+        (told,) = self.call.tell(Party.CALLEE, (line(1, PHONE[0], 4002),), "192.0.2.1")
         self.assertNotEqual(told.rtp_port, 0)
         self.call.answer(callee(5000, 5002), 1.0)
         self.assertEqual(self.destinations()[1], ((PHONE[0], 4002), (FRIEND[0], 5002)))
@@ -318,7 +318,7 @@ class ReofferTests(CallCase):
         self.establish(2)
         self.assertEqual(self.offer(caller(4000, 0)), [])
         self.assertEqual(self.call.answer(callee(5000, 0), 1.0), [])
-        told = self.call.tell(Party.CALLER, line(1, FRIEND[0], 0), "10.0.0.1")
+        (told,) = self.call.tell(Party.CALLER, (line(1, FRIEND[0], 0),), "10.0.0.1")
         self.assertEqual(told.rtp_port, 0)
         self.assertEqual([one.index for one in self.call.settle()], [1])
         self.assertEqual(list(self.call.streams), [0])
@@ -363,7 +363,7 @@ class ReofferTests(CallCase):
         chat = line(1, PHONE[0], 9)._replace(kind="message", proto="TCP/MSRP")
         made = caller(4000)
         self.offer(made._replace(streams=(*made.streams, chat)))
-        told = self.call.tell(Party.CALLEE, chat, "192.0.2.1")
+        (told,) = self.call.tell(Party.CALLEE, (chat,), "192.0.2.1")
         self.assertEqual((list(self.call.streams), told.rtp_port), ([0], 0))
 
     def test_replaced(self) -> None:

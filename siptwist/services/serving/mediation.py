@@ -89,6 +89,8 @@ class Mediation:
         """
         ticket, targets = context.forward.ticket, context.forward.targets
         place = context.place = self._negotiation.place(ticket, side)
+        if not ticket.request.body:
+            return None
         identity, description = self._core.identity, None
         if place is not None:
             description = self._negotiation.of_request(ticket, place, identity)
@@ -186,6 +188,8 @@ class Mediation:
         """
         Do to the media what a final answer does to the call.
         """
+        if answer.status < 200:
+            return
         for consequence in self._negotiation.consequences(passage, answer):
             self._carry_out(consequence)
         if passage.method in REFRESHING and passage.key and 200 <= answer.status < 300:
