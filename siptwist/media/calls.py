@@ -66,6 +66,7 @@ class MediaCall:
         "_touched_at",
         "confirmed",
         "described",
+        "ended",
         "heard_at",
         "hosts",
         "key",
@@ -90,6 +91,8 @@ class MediaCall:
         self.shortcuts: set[Party] = set()
         #: The callee's branch that a final answer chose.
         self.confirmed: str | None = None
+        #: Streams that are over, the last ones of a call that lost many.
+        self.ended: list[MediaStream] = []
         self._answered = False
         # Both may have an offer open for a moment: glare, RFC 3261 section 14.1.
         self._offered: dict[Party, Description] = {}
@@ -376,6 +379,7 @@ class MediaCall:
         Take a stream out, and keep what it counted.
         """
         stream = self.streams.pop(index)
+        self.ended = [*self.ended[1 - MAX_STREAMS :], stream]
         for party, leg in ((Party.CALLER, stream.caller), (Party.CALLEE, stream.callee)):
             flow = leg.rtp
             if flow.packets:

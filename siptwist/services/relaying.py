@@ -20,6 +20,7 @@ from siptwist.media.ice import Agent, make_credentials
 from siptwist.media.leg import MediaStream
 from siptwist.media.ports import PortPool
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
+from siptwist.media.verdict import record
 from siptwist.net.pairs import Evening, PairOpener, StreamRelay
 from siptwist.net.playout import Playout
 from siptwist.net.relay import binder
@@ -166,13 +167,14 @@ class RelayingService(Service):
         self._release(call.close(), now)
         self._log.info(
             "Media of {call_id!r} ended: {reason}, {seconds:.0f} s, {sent} packets from the "
-            "caller, {received} from the callee, {strangers} of strangers dropped",
+            "caller, {received} from the callee, {strangers} of strangers dropped; {record}",
             call_id=key.call_id,
             reason=reason,
             seconds=now - call.started_at,
             sent=call.packets(Party.CALLER),
             received=call.packets(Party.CALLEE),
             strangers=call.strangers,
+            record=record(call, reason, now),
         )
 
     def calls(self) -> Iterable[MediaCall]:

@@ -561,6 +561,7 @@ class EndTests(RelayingCase):
         self.reactor.advance(2.0)
         self.service.close(KEY, "BYE")
         told = [event for event in self.events if event.get("reason") == "BYE"]
+        self.assertIn("no packets from the far side", told[0]["record"].verdict)
         facts = [(e["call_id"], e["sent"], e["received"], e["strangers"]) for e in told]
         self.assertEqual((facts, told[0]["seconds"]), ([("call-1", 1, 0, 1)], 2.0))
         self.assertEqual(told[0]["log_namespace"], "siptwist.services.relaying.RelayingService")

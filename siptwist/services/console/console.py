@@ -20,6 +20,7 @@ from siptwist.media.calls import MediaCall
 from siptwist.media.latch import Address
 from siptwist.media.leg import MediaStream
 from siptwist.media.stream import CallKey, Party
+from siptwist.media.verdict import report, verdict
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.session.dialogs import Dialog, Dialogs
 from siptwist.services.console.tables import Sentence, Table
@@ -49,8 +50,10 @@ class CallRow(NamedTuple):
     One party of one stream of a call; ``age`` and ``silent`` in seconds.
 
     ``described`` is where its SDP says it is, ``latched`` where its RTP was
-    found to come from.  ``packets`` of RTP came from it; ``strangers`` were
-    dropped.  ``silent`` is of the party, whatever the stream.
+    found to come from, ``codec`` what it sends, or is to send.  ``packets`` of
+    RTP came from it and ``lost`` did not; ``jitter`` is in ms, ``mos`` 1.0 to 4.4.
+    ``strangers`` were dropped.  ``silent`` is of the party, whatever the stream.
+    ``verdict`` is of the call.
     """
 
     call_id: str
@@ -61,10 +64,15 @@ class CallRow(NamedTuple):
     side: str = ""
     described: str = ""
     latched: str = ""
+    codec: str = ""
     packets: int | None = None
+    lost: int | None = None
+    jitter: int | None = None
+    mos: float | None = None
     silent: int | None = None
     held: bool | None = None
     strangers: int | None = None
+    verdict: str = ""
 
 
 class RegistrationRow(NamedTuple):
@@ -129,7 +137,8 @@ class Console:
         keys = {call.key for call in with_media}
         rows = [row for call in with_media for row in _media_rows(call, now)]
         rows += [_dialog_row(one, now) for one in self._dialogs if one.key not in keys]
-        return Table(CallRow._fields, _holding(text, rows), "There are no calls.", marks=3)
+        empty = "There are no calls."
+        return Table(CallRow._fields, _holding(text, rows), empty, marks=3, has_notes=True)
 
     def registrations(self, text: str = "") -> Table[RegistrationRow]:
         """
@@ -228,7 +237,7 @@ def _holding(text: str, rows: list[_Row]) -> list[_Row]:
 def _media_rows(call: MediaCall, now: float) -> Iterator[CallRow]:
     call.look(now)
     state = "held" if call.held else "ringing" if call.confirmed is None else "up"
-    row = CallRow(call.key.call_id, int(now - call.started_at), state)
+    row = CallRow(call.key.call_id, int(now - call.started_at), state, verdict=verdict(call, now))
     if not call.streams:
         yield row
     for stream in call.streams.values():
@@ -241,15 +250,21 @@ def _media_rows(call: MediaCall, now: float) -> Iterator[CallRow]:
 
 
 def _party_row(row: CallRow, stream: MediaStream, party: Party) -> CallRow:
-    leg = stream.leg(party)
+    told = report(stream, party)
+    quality = told.quality
+    is_measured = quality.mos is not None
     return row._replace(
         stream=f"{stream.index} {stream.kind}",
         party=party.value,
-        described=_address(leg.described),
-        latched=_address(leg.rtp.source),
-        packets=leg.rtp.packets,
-        held=leg.held,
-        strangers=leg.rtp.strangers + leg.rtcp.strangers,
+        described=_address(told.described),
+        latched=_address(told.source),
+        codec=told.codec,
+        packets=quality.packets,
+        lost=quality.lost if is_measured else None,
+        jitter=round(1000 * quality.jitter) if is_measured else None,
+        mos=None if quality.mos is None else round(quality.mos, 1),
+        held=told.held,
+        strangers=told.strangers,
     )
 
 

@@ -38,15 +38,23 @@ class Table(Sequence[_Row], Generic[_Row]):
     :param empty: the sentence in place of a table without rows.
     :param marks: how many leading columns say whose row it is: they are left
         blank where they repeat.
+    :param has_notes: whether the last column is a sentence about all the rows of
+        one mark, to be shown below them.
     """
 
     def __init__(
-        self, columns: Sequence[str], rows: Sequence[_Row], empty: str, marks: int = 0
+        self,
+        columns: Sequence[str],
+        rows: Sequence[_Row],
+        empty: str,
+        marks: int = 0,
+        has_notes: bool = False,
     ) -> None:
         self._columns = columns
         self._rows = rows
         self._empty = empty
         self._marks = marks
+        self._width = len(columns) - has_notes
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -66,10 +74,15 @@ class Table(Sequence[_Row], Generic[_Row]):
     def __repr__(self) -> str:
         if not self._rows:
             return self._empty
-        head = [name.replace("_", " ") for name in self._columns]
+        head = [name.replace("_", " ") for name in self._columns[: self._width]]
         lines = [head, *self._lines()]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = ["  ".join(map(_aligned, line, widths, self._rows[0])).rstrip() for line in lines]
+        numeric = list(map(_is_numeric, zip(*self._rows[:ROWS], strict=True)))
+        text = []
+        for line, note in zip(lines, ["", *self._notes()], strict=True):
+            text.append("  ".join(map(_aligned, line, widths, numeric)).rstrip())
+            if note:
+                text.append(f"    {shown(note)}")
         hidden = len(self._rows) - ROWS
         if hidden > 0:
             text.append(f"... and {hidden} more: iterate over the table to see all")
@@ -78,11 +91,24 @@ class Table(Sequence[_Row], Generic[_Row]):
     def _lines(self) -> Iterator[list[str]]:
         before: tuple[Any, ...] = ()
         for row in self._rows[:ROWS]:
-            cells = list(map(_cell, row))
+            cells = list(map(_cell, row[: self._width]))
             if row[: self._marks] == before:
                 cells[: self._marks] = [""] * self._marks
             before = row[: self._marks] if self._marks else (object(),)
             yield cells
+
+    def _notes(self) -> Iterator[str]:
+        """
+        For each row the note below it.
+        """
+        rows = self._rows[:ROWS]
+        for row, after in zip(rows, [*rows[1:], None], strict=True):
+            is_last = after is None or row[: self._marks] != after[: self._marks]
+            yield row[-1] if is_last and self._width < len(self._columns) else ""
+
+
+def _is_numeric(column: tuple[object, ...]) -> bool:
+    return any(isinstance(value, int | float) and not isinstance(value, bool) for value in column)
 
 
 def _cell(value: object) -> str:
@@ -94,6 +120,5 @@ def _cell(value: object) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
-def _aligned(text: str, width: int, sample: object) -> str:
-    is_number = isinstance(sample, int) and not isinstance(sample, bool)
+def _aligned(text: str, width: int, is_number: bool) -> str:
     return text.rjust(width) if is_number else text.ljust(width)

@@ -2,6 +2,7 @@
 Session descriptions (RFC 8866): found in a body, read, and rewritten.
 """
 
+from siptwist.sip.sdp.codecs import codec_name
 from siptwist.sip.sdp.description import MAX_MEDIA, MediaDescription, SessionDescription
 from siptwist.sip.sdp.finding import find_sdp
 from siptwist.sip.sdp.grammar import NOWHERE, is_null
@@ -14,6 +15,7 @@ __all__ = [
     "Credentials",
     "MediaDescription",
     "SessionDescription",
+    "codec_name",
     "find_sdp",
     "is_null",
     "surplus",

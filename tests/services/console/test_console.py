@@ -22,6 +22,7 @@ from siptwist.proxy.session.dialogs import Dialogs
 from siptwist.services.console.console import Console, make_manhole
 from siptwist.services.relaying import RelayingService
 from siptwist.sip.hop import Hop, Side
+from tests.media.packets import rtp
 from tests.net.fakes_udp import MemoryUDPReactor
 
 INSIDE, OUTSIDE = "10.0.0.1", "192.0.2.1"
@@ -46,7 +47,8 @@ BINDING = Binding(
 
 
 def audio(at: tuple[str, int], held: bool = False) -> tuple[StreamOffer, ...]:
-    return (StreamOffer(0, "audio", Endpoint(at[0], at[1], at[1] + 1), held),)
+    text = f"m=audio {at[1]} RTP/AVP 0 8\r\n"
+    return (StreamOffer(0, "audio", Endpoint(at[0], at[1], at[1] + 1), held, text=text),)
 
 
 class ConsoleCase(SynchronousTestCase):
@@ -146,6 +148,33 @@ class CallsTests(ConsoleCase):
         self.assertEqual((caller.packets, caller.silent), (5, 7))
         self.assertEqual((callee.packets, callee.silent), (3, 0))
         self.assertEqual(caller.age, 7)
+
+    def test_verdict(self) -> None:
+        """
+        Below each call it says what is wrong with its sound.
+        """
+        self.call()
+        self.reactor.advance(9)
+        self.hear(Party.CALLEE, 3)
+        caller, callee = self.console.calls()
+        self.assertIn("no packets from the phone: 10.0.0.10 never sent to ", caller.verdict)
+        self.assertEqual(caller.verdict, callee.verdict)
+        self.assertEqual(repr(self.console.calls()).count("its SDP said 10.0.0.10:4000"), 1)
+
+    def test_quality(self) -> None:
+        """
+        Codec, loss, jitter and a score of each direction are shown once RTP came.
+        """
+        self.call()
+        [call] = self.media.calls()
+        leg = call.streams[0].caller
+        for number in (0, 1, 3):
+            leg.rtp.packets += 1
+            leg.rtp.note(rtp(number), NOW + number / 50)
+        caller, callee = self.console.calls()
+        self.assertEqual((caller.codec, caller.lost, caller.jitter), ("PCMU", 1, 0))
+        self.assertTrue(1.0 < (caller.mos or 0) < 4.4)
+        self.assertEqual((callee.lost, callee.jitter, callee.mos), (None, None, None))
 
     def test_never_heard(self) -> None:
         """

@@ -46,6 +46,24 @@ class TableTests(SynchronousTestCase):
         self.assertEqual((len(rows), rows[1].party, len(rows[:1])), (2, "callee", 1))
         self.assertNotIn("\x1b", repr(rows))
 
+    def test_notes(self) -> None:
+        """
+        What is said of several rows stands once, below them, and at full length.
+        """
+        rows = [("a", 1, "fine"), ("a", 2, "fine"), ("b", 3, "\x1b" + "long " * 20)]
+        shows = repr(Table(("call", "n", "note"), rows, "", marks=1, has_notes=True))
+        self.assertEqual(
+            shows.splitlines(),
+            ["call  n", "a     1", "      2", "    fine", "b     3", f"    \\x1b{'long ' * 20}"],
+        )
+
+    def test_numbers_missing(self) -> None:
+        """
+        Numbers stand right, also when the first of them is not known.
+        """
+        shows = repr(table(Row("a", "x", None), Row("b", "y", 12345)))
+        self.assertEqual(shows.splitlines()[1], "a        x            -  -")
+
     def test_empty(self) -> None:
         """
         A table without rows is a sentence.
