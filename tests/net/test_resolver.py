@@ -79,7 +79,7 @@ class RFC3263Tests(ResolverCase):
 
     def test_port_given(self) -> None:
         """
-        A URI with a port is looked up by its address alone.
+        A URI with a port is looked up by its address alone (P11 of siproxd).
         """
         self.dns.add(
             a("example.com", "192.0.2.1", "192.0.2.2"), srv(UDP, (1, 1, 9, "x.example.com"))
@@ -91,7 +91,7 @@ class RFC3263Tests(ResolverCase):
 
     def test_services(self) -> None:
         """
-        A URI without a port goes to the domain's servers, best first.
+        A URI without a port goes to the domain's servers, best first (P11 of siproxd).
         """
         self.dns.add(
             srv(UDP, (20, 0, 5080, "b.example.com"), (10, 0, 5070, "a.example.com")),
@@ -120,7 +120,7 @@ class RFC3263Tests(ResolverCase):
 
     def test_pointers(self) -> None:
         """
-        With NAPTR the domain chooses the transport of a URI that names none.
+        With NAPTR the domain chooses the transport of a URI that names none (P11 of siproxd).
         """
         self.resolver = self.make(transports=("UDP", "TCP"), ask_naptr=True)
         self.dns.add(
@@ -172,7 +172,7 @@ class RFC3263Tests(ResolverCase):
 
     def test_ipv6(self) -> None:
         """
-        IPv6 addresses are used when asked for, after those of IPv4.
+        IPv6 addresses are used when asked for, after those of IPv4 (P12 of siproxd).
         """
         self.dns.add(a("example.com", "192.0.2.1"), aaaa("example.com", "2001:db8::1"))
         self.assertEqual(self.resolve("example.com", 5060), [Hop("192.0.2.1", 5060)])
@@ -257,7 +257,7 @@ class HostsTests(ResolverCase):
 class MemoryTests(ResolverCase):
     def test_known_at_once(self) -> None:
         """
-        A name that was asked for is known at once until its lifetime is over.
+        A name that was asked for is known at once until its lifetime is over (P11 of siproxd).
         """
         self.dns.add(a("example.com", "192.0.2.1", ttl=60))
         self.resolve("example.com", 5060)

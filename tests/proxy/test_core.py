@@ -167,7 +167,8 @@ class ToPhonesTests(CoreCase):
 
     def test_request_uri_before_to(self) -> None:
         """
-        The Request-URI decides before the To: a forwarded call rings whom it was forwarded to (P1).
+        The Request-URI decides before the To: a forwarded call rings whom it was forwarded to
+        (F13 of siproxd).
         """
         bind(self.locations, MASK)
         bind(self.locations, OTHER, aor="sip:bob@provider.example", contact="sip:bob@10.0.0.6")
@@ -208,7 +209,7 @@ class ToPhonesTests(CoreCase):
 
     def test_same_user_and_no_hint(self) -> None:
         """
-        Without any hint both accounts ring (P2).
+        Without any hint both accounts ring (F11 of siproxd).
         """
         bind(self.locations, MASK)
         bind(
@@ -236,7 +237,7 @@ class ToPhonesTests(CoreCase):
 
     def test_preference(self) -> None:
         """
-        Contacts come in the order of their q; a q that makes no sense is 1.
+        Contacts come in the order of their q; a q that makes no sense is 1 (P5 of siproxd).
         """
         for number, q in enumerate(("0.2", "0.9", "many")):
             bind(
@@ -283,7 +284,8 @@ class ToPhonesTests(CoreCase):
 
     def test_phone_behind_another_router(self) -> None:
         """
-        A phone whose Contact is behind one more router is reached where its REGISTER came from.
+        A phone whose Contact is behind one more router is reached where its REGISTER came from
+        (F17 of siproxd).
         """
         bind(self.locations, MASK, contact="sip:alice@192.168.7.7", source=Hop("10.0.0.5", 41000))
         (target,) = self.forwarded(from_world(uri=AT_MASK)).targets

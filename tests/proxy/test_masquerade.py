@@ -60,7 +60,8 @@ class OutgoingTests(SynchronousTestCase):
 
     def test_equal_contact(self) -> None:
         """
-        A Contact that only looks different is the same phone (RFC 3261 section 19.1.4).
+        A Contact that only looks different is the same phone (RFC 3261 section 19.1.4; P9 of
+        siproxd).
         """
         bind(self.locations, "0123456789ab", contact="sip:alice@10.0.0.5:5060;transport=udp")
         made = self.masked("<SIP:alice@10.0.0.5:5060;transport=UDP>")

@@ -24,7 +24,7 @@ class ArrivedViasTests(SynchronousTestCase):
 
     def test_rport_is_filled(self) -> None:
         """
-        A client that asks for its port by rport is told port and address.
+        A client that asks for its port by rport is told port and address (P6 of siproxd).
         """
         self.assertEqual(
             self.made("SIP/2.0/UDP 10.0.0.5:5060;branch=z9hG4bKa;rport"),
@@ -50,7 +50,7 @@ class ArrivedViasTests(SynchronousTestCase):
 
     def test_other_address(self) -> None:
         """
-        A Via that names another host than it came from gets received.
+        A Via that names another host than it came from gets received (P6 of siproxd).
         """
         self.assertEqual(
             self.made("SIP/2.0/UDP phone.local;branch=z9hG4bKa"),

@@ -31,8 +31,8 @@ class SilentServerTests(WalkingCase):
 
     def test_next_server(self) -> None:
         """
-        After 2 seconds of silence the second server gets the call, and it is remembered
-        that the first is dead.
+        After 2 seconds of silence the second server gets the call, and it is remembered that the
+        first is dead (P1 and P11 of siproxd).
         """
         sent = self.call(PATIENCE - 0.2)
         self.assertEqual(self.second.datagrams, [])

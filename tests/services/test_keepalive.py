@@ -36,7 +36,7 @@ class PingsTests(WalkingCase):
 
     def test_crlf(self) -> None:
         """
-        A double CRLF is answered with one, from the socket that it came to.
+        A double CRLF is answered with one, from the socket that it came to (P10 of siproxd).
         """
         self.phone.deliver(CRLF)
         self.assertEqual(self.phone.datagrams, [b"\r\n"])

@@ -129,7 +129,7 @@ class PassedRegistrationTests(WalkingCase):
 
     def test_refusal_leaves_the_old_binding(self) -> None:
         """
-        A renewal that the registrar refuses leaves the old binding as it was (P3).
+        A renewal that the registrar refuses leaves the old binding as it was (S1 of siproxd).
         """
         self.registered(self.phone)
         before = self.binding(self.phone)
@@ -203,7 +203,7 @@ class FullTableTests(WalkingCase):
 
     def test_table_is_full(self) -> None:
         """
-        A phone too many hears 503; the registrar is not asked.
+        A phone too many hears 503; the registrar is not asked (F21 of siproxd).
         """
         self.registered(self.phone)
         asked = len(self.provider.requests("REGISTER"))
@@ -241,7 +241,7 @@ class OwnRegistrationTests(WalkingCase):
 
     def test_no_password(self) -> None:
         """
-        A phone without credentials hears 401 with a challenge.
+        A phone without credentials hears 401 with a challenge (P5 of siproxd).
         """
         self.phone.register()
         answer = self.phone.answer("REGISTER")
@@ -260,7 +260,7 @@ class OwnRegistrationTests(WalkingCase):
 
     def test_wrong_password(self) -> None:
         """
-        A wrong password binds nobody.
+        A wrong password binds nobody (P5 of siproxd).
         """
         self.phone.register()
         self.phone.register(cseq=2, headers=[self.credentials("guess")])
@@ -316,7 +316,7 @@ class OpenRegistrationTests(WalkingCase):
 
     def test_query_and_sign_off(self) -> None:
         """
-        A query lists the binding, ``*`` undoes it.
+        A query lists the binding, ``*`` undoes it (P5 of siproxd).
         """
         self.phone.register()
         self.phone.register(None, cseq=2, contact="")
@@ -350,7 +350,7 @@ class UnknownUserTests(WalkingCase):
 
     def test_nobody_known(self) -> None:
         """
-        A call to a user that nobody is: 404 with a To tag.
+        A call to a user that nobody is: 404 with a To tag (P2 of siproxd).
         """
         self.provider.invite("sip:nobody@203.0.113.1")
         answer = self.provider.answer("INVITE")
@@ -397,7 +397,7 @@ class OwnAnswerTests(WalkingCase):
 
     def test_options_to_us(self) -> None:
         """
-        OPTIONS to us: 200 with Allow, Accept and Supported, on both sides.
+        OPTIONS to us: 200 with Allow, Accept and Supported, on both sides (P3 of siproxd).
         """
         self.phone.send("OPTIONS", "sip:10.0.0.1")
         self.provider.send("OPTIONS", "sip:203.0.113.1:5060")
@@ -442,7 +442,7 @@ class OwnAnswerTests(WalkingCase):
 
     def test_telephone_number(self) -> None:
         """
-        tel: goes to the provider of the caller's account, as it is.
+        tel: goes to the provider of the caller's account, as it is (P4 of siproxd).
         """
         self.registered(self.phone)
         self.phone.invite("tel:+49301234567")
@@ -457,7 +457,8 @@ class OwnAnswerTests(WalkingCase):
 
     def test_secure_uri(self) -> None:
         """
-        sips: is never sent in the clear, whether the Request-URI or a Route says it.
+        sips: is never sent in the clear, whether the Request-URI or a Route says it (P4 of
+        siproxd).
         """
         self.phone.invite("sips:carol@provider.example")
         route = ("Route", "<sips:edge.provider.example;lr>")
@@ -602,7 +603,8 @@ class BadInputTests(WalkingCase):
 
     def test_stray_responses_hide_nothing(self) -> None:
         """
-        Stray answers are counted, not logged, and do not keep a real mistake out of the log.
+        Stray answers are counted, not logged, and do not keep a real mistake out of the log (P6
+        of siproxd).
         """
         self.phone.invite("sip:carol@provider.example")
         came = self.provider.last("INVITE")

@@ -44,8 +44,8 @@ class OwnAnswersTests(WalkingCase):
 
     def test_statuses(self) -> None:
         """
-        200, 400, 404, 413, 416, 420, 440, 483, 501, 505 and 513, each where it
-        belongs, with a To tag and a Server header.
+        200, 400, 404, 413, 416, 420, 440, 483, 501, 505 and 513, each where it belongs, with a To
+        tag and a Server header (P3 and P4 of siproxd).
         """
         found = self.refusals()
         expected = {200, 400, 404, 413, 416, 420, 440, 483, 501, 505, 513}
@@ -75,7 +75,7 @@ class OwnAnswersTests(WalkingCase):
 
     def test_nothing_for_an_ack(self) -> None:
         """
-        Whatever is wrong with an ACK, nobody answers it.
+        Whatever is wrong with an ACK, nobody answers it (P2 of siproxd).
         """
         for more in ({"hops": "0"}, {"hops": "x"}, {"uri": "http://x/"}, {"uri": "sips:a@b.c"}):
             uri = more.pop("uri", CAROL)
@@ -88,7 +88,7 @@ class OwnAnswersTests(WalkingCase):
 
     def test_nothing_for_a_response(self) -> None:
         """
-        A response is never answered, well-formed or not, ours or a stranger's.
+        A response is never answered, well-formed or not, ours or a stranger's (P2 of siproxd).
         """
         sent = self.phone.invite(CAROL)
         before = len(self.provider.datagrams)
@@ -117,7 +117,7 @@ class LargeTests(WalkingCase):
 
     def test_large(self) -> None:
         """
-        An INVITE of 12 KB goes out as one datagram, and so does its answer.
+        An INVITE of 12 KB goes out as one datagram, and so does its answer (P10 of siproxd).
         """
         more = "".join(f"a=x-{number}:{'x' * 90}\r\n" for number in range(120))
         self.phone.invite(CAROL, body=sdp("10.0.0.10", 4000, more))
@@ -218,14 +218,14 @@ class LoopTests(WalkingCase):
 
     def test_loop(self) -> None:
         """
-        A call for a phone of ours that comes back as we sent it on is answered 482.
+        A call for a phone of ours that comes back as we sent it on is answered 482 (P7 of siproxd).
         """
         self.registered(self.phone)
         self.assertEqual(self.come_back(self.to_the_phone()), 482)
 
     def test_spiral(self) -> None:
         """
-        It comes back for another phone: no loop, that phone rings.
+        It comes back for another phone: no loop, that phone rings (P7 of siproxd).
         """
         self.registered(self.phone)
         uri = self.registered(self.other)
@@ -241,8 +241,8 @@ class LoopTests(WalkingCase):
 
     def test_through_the_provider(self) -> None:
         """
-        A call from phone to phone through the provider passes us twice, although its
-        Request-URI, an AOR, may stay the same.
+        A call from phone to phone through the provider passes us twice, although its Request-URI,
+        an AOR, may stay the same (P7 of siproxd).
         """
         self.registered(self.other)
         self.phone.invite(self.other.aor, media=0)
@@ -266,7 +266,8 @@ class CarriedTests(WalkingCase):
 
     def test_service_route(self) -> None:
         """
-        Service-Route (RFC 3608) and a REGISTER's own Path (RFC 3327) pass untouched.
+        Service-Route (RFC 3608) and a REGISTER's own Path (RFC 3327) pass untouched (P12 of
+        siproxd).
         """
         self.phone.register(headers=[("Path", "<sip:edge.lan;lr>"), ("Supported", "path")])
         passed = self.provider.last("REGISTER")
@@ -302,7 +303,7 @@ class CarriedTests(WalkingCase):
 
     def test_address_in_brackets(self) -> None:
         """
-        An IPv6 reference is a next hop, brackets and port included.
+        An IPv6 reference is a next hop, brackets and port included (P12 of siproxd).
         """
         self.phone.invite("sip:carol@[2001:db8::9]:5062")
         self.assertIn(("2001:db8::9", 5062, None), self.proxy.resolver.asked)

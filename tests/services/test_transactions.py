@@ -360,7 +360,7 @@ class ClientTests(TransactionCase):
 
     def test_unknown_response(self) -> None:
         """
-        A response to nothing of ours belongs to nobody.
+        A response to nothing of ours belongs to nobody (P6 of siproxd).
         """
         self.assertFalse(self.hear(request(), 200))
 

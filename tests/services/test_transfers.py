@@ -105,8 +105,8 @@ class BlindTests(TransferCase):
 
     def test_phone_refers_outside_to_phone(self) -> None:
         """
-        A phone sends its peer on to another phone, known to it by its inside
-        Contact: the peer reaches that phone through us.
+        A phone sends its peer on to another phone, known to it by its inside Contact: the peer
+        reaches that phone through us (F22 of siproxd).
         """
         self.registered(self.other)
         caller, _ = self.call_out()
@@ -221,8 +221,8 @@ class AttendedTests(TransferCase):
 
     def test_registered_target(self) -> None:
         """
-        The peer outside is joined with another phone: Replaces arrives to the letter
-        at the phone that has that call, and everything ends clean.
+        The peer outside is joined with another phone: Replaces arrives to the letter at the phone
+        that has that call, and everything ends clean (F22 of siproxd).
         """
         self.registered(self.other)
         self.check_joined()
@@ -297,7 +297,8 @@ class AttendedTests(TransferCase):
 
     def test_phone_replaces_a_call_outside(self) -> None:
         """
-        Replaces of a phone goes out to the letter, with the Referred-By outside can use.
+        Replaces of a phone goes out to the letter, with the Referred-By outside can use (F22 of
+        siproxd).
         """
         named = replaces("any@thing", "1", "2") + ";early-only"
         by = "<sip:bob@10.0.0.11:5060>"

@@ -30,7 +30,7 @@ class CallOutTests(WalkingCase):
 
     def test_each_side_hears_the_call(self) -> None:
         """
-        Provider and phone hear each message of the call once, in order.
+        Provider and phone hear each message of the call once, in order (P1 of siproxd).
         """
         caller, _ = self.call_out()
         caller.send("BYE")
@@ -59,7 +59,7 @@ class CallOutTests(WalkingCase):
 
     def test_phone_gets_its_own_vias_back(self) -> None:
         """
-        The phone's Vias return in each answer, the first with received and rport.
+        The phone's Vias return in each answer, the first with received and rport (P6 of siproxd).
         """
         self.call_out(vias=["SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKdeeper"])
         for response in self.phone.responses("INVITE"):
@@ -70,7 +70,7 @@ class CallOutTests(WalkingCase):
 
     def test_answer_goes_to_the_true_source(self) -> None:
         """
-        A Via that lies about the port does not lead the answer astray.
+        A Via that lies about the port does not lead the answer astray (P6 and F17 of siproxd).
         """
         self.phone.port = 40000
         self.phone.send("OPTIONS", "sip:10.0.0.1", branch="z9hG4bKx")
@@ -78,7 +78,8 @@ class CallOutTests(WalkingCase):
 
     def test_phone_is_given_a_route_of_the_inside(self) -> None:
         """
-        The phone's next requests come to our inside address, the provider's to the outside one.
+        The phone's next requests come to our inside address, the provider's to the outside one
+        (P8 of siproxd).
         """
         self.call_out()
         self.assertEqual(self.provider.last("INVITE").headers.values("record-route"), [US_OUTSIDE])
@@ -146,7 +147,8 @@ class CallOutTests(WalkingCase):
 
     def test_hop_of_a_phone_without_rport(self) -> None:
         """
-        A phone that knows nothing of rport is answered where it sent from all the same.
+        A phone that knows nothing of rport is answered where it sent from all the same (P6 and
+        F17 of siproxd).
         """
         sent = self.phone.invite("sip:carol@provider.example", branch="z9hG4bKold")
         text = bytes(sent).replace(b";rport", b"").replace(b"Kold", b"Kolder")
@@ -214,7 +216,7 @@ class CallInTests(WalkingCase):
 
     def test_caller_gets_its_vias_and_our_outside_route(self) -> None:
         """
-        The caller's Vias return; its next requests come to our outside address.
+        The caller's Vias return; its next requests come to our outside address (P8 of siproxd).
         """
         self.call_in(vias=["SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bKfar"])
         answer = self.provider.answer("INVITE")
@@ -263,7 +265,7 @@ class CallInTests(WalkingCase):
 
     def test_two_accounts_with_one_user_part(self) -> None:
         """
-        alice at two providers: each provider's call rings its own phone (P2).
+        alice at two providers: each provider's call rings its own phone (F11 of siproxd).
         """
         far = Agent(self.proxy, "203.0.113.50", "far", side=Side.OUTSIDE, domain="second.example")
         self.proxy.resolver.names["second.example"] = [
@@ -331,7 +333,8 @@ class InDialogTests(WalkingCase):
 
     def test_dialog_makers_are_recorded(self) -> None:
         """
-        Requests that make or refresh a dialog carry our Record-Route, others do not.
+        Requests that make or refresh a dialog carry our Record-Route, others do not (P8 of
+        siproxd).
         """
         caller, _ = self.call_out()
         for method in ("SUBSCRIBE", "REFER", "NOTIFY", "UPDATE"):
@@ -358,7 +361,8 @@ class InDialogTests(WalkingCase):
 
     def test_next_hop_is_a_strict_router(self) -> None:
         """
-        A next hop without lr gets its own URI as Request-URI, the target as last Route.
+        A next hop without lr gets its own URI as Request-URI, the target as last Route (P8 of
+        siproxd).
         """
         caller, _ = self.call_out()
         caller.routes = [US_INSIDE, "<sip:203.0.113.40>"]
@@ -370,7 +374,7 @@ class InDialogTests(WalkingCase):
 
     def test_phone_is_a_strict_router(self) -> None:
         """
-        A request whose Request-URI is our Record-Route goes to its last Route.
+        A request whose Request-URI is our Record-Route goes to its last Route (P8 of siproxd).
         """
         caller, _ = self.call_out()
         target, caller.target = caller.target, "sip:10.0.0.1;lr"
@@ -382,7 +386,7 @@ class InDialogTests(WalkingCase):
 
     def test_both_routes_of_ours(self) -> None:
         """
-        Two Routes of ours in a row, one per side, are both taken off.
+        Two Routes of ours in a row, one per side, are both taken off (P8 of siproxd).
         """
         caller, _ = self.call_out()
         caller.routes = [US_INSIDE, US_OUTSIDE]
@@ -683,8 +687,8 @@ class DirectCallTests(WalkingCase):
 
     def test_path_of_the_registration(self) -> None:
         """
-        A phone that registered through another proxy is reached through it
-        (RFC 3327).
+        A phone that registered through another proxy is reached through it (RFC 3327; P12 of
+        siproxd).
         """
         path = [("Path", "<sip:10.0.0.11:5070;lr>"), ("Supported", "path")]
         self.other.register(headers=path, cseq=2)

@@ -222,7 +222,7 @@ class EqualityTests(SynchronousTestCase):
 
     def test_equal(self) -> None:
         """
-        Two spellings of one URI are one.
+        Two spellings of one URI are one (P9 of siproxd).
         """
         for one, other in (
             ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
@@ -241,7 +241,7 @@ class EqualityTests(SynchronousTestCase):
 
     def test_not_equal(self) -> None:
         """
-        Two URIs that RFC 3261 calls different are not mistaken for each other.
+        Two URIs that RFC 3261 calls different are not mistaken for each other (P9 of siproxd).
         """
         for one, other in (
             ("sip:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),

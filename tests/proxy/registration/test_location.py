@@ -28,7 +28,7 @@ class BindingTests(SynchronousTestCase):
 
     def test_hop_of_source(self) -> None:
         """
-        Any other phone is reached where its REGISTER came from.
+        Any other phone is reached where its REGISTER came from (F14 and F17 of siproxd).
         """
         binding = make_binding(contact="sip:a@192.168.1.1", source=Hop("10.0.0.9", 7))
         self.assertEqual(binding.hop, Hop("10.0.0.9", 7))
@@ -134,7 +134,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_source(self) -> None:
         """
-        One address has room for its share only (S14).
+        One address has room for its share only (S14 of siproxd).
         """
         locations = Locations(10, source_limit=2)
         locations.put(make_binding("a", contact="sip:a@10.0.0.5:1"))

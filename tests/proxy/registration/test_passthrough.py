@@ -107,7 +107,7 @@ class MaskRequestTests(RegistrationTestCase):
 
     def test_nothing_bound(self) -> None:
         """
-        An attempt alone binds nothing (S1).
+        An attempt alone binds nothing (S1 of siproxd).
         """
         self.attempt(register(CONTACT))
         self.assertEqual(len(self.locations), 0)
@@ -130,7 +130,7 @@ class MaskRequestTests(RegistrationTestCase):
 
     def test_two_providers(self) -> None:
         """
-        Two accounts with the same user part have different masks (F11).
+        Two accounts with the same user part have different masks (F11 of siproxd).
         """
         headers, _ = self.attempt(register(CONTACT))
         other = register(CONTACT, uri="sip:two.example", to="<sip:alice@two.example>")
@@ -320,20 +320,20 @@ class LifetimeTests(RegistrationTestCase):
 
     def test_nothing_said(self) -> None:
         """
-        A 2xx that names no lifetime grants what was asked (F12).
+        A 2xx that names no lifetime grants what was asked (F12 of siproxd).
         """
         for lines in (("Contact: <M>",), (), ("Contact: <M>;expires=soon",)):
             self.assertEqual(self.granted(*lines), 600)
 
     def test_default(self) -> None:
         """
-        When nobody names a lifetime, ours counts (F12).
+        When nobody names a lifetime, ours counts (F12 of siproxd).
         """
         self.assertEqual(self.granted(asked=(CONTACT,)), 3600)
 
     def test_parameter_lost(self) -> None:
         """
-        A registrar that loses our parameter is understood by user and host (F12).
+        A registrar that loses our parameter is understood by user and host (F12 of siproxd).
         """
         lines = (
             "Contact: <sip:alice@198.51.100.9>;expires=7",
@@ -343,7 +343,7 @@ class LifetimeTests(RegistrationTestCase):
 
     def test_host_rewritten(self) -> None:
         """
-        One that writes another host into our Contact is understood by user (F12).
+        One that writes another host into our Contact is understood by user (F12 of siproxd).
         """
         for contact in ("<sip:alice@198.51.100.9:1024>", "<sip:%61lice@x>"):
             self.assertEqual(self.granted(f"Contact: {contact};expires=45"), 45)
@@ -439,7 +439,7 @@ class OutcomeTests(RegistrationTestCase):
 
     def test_failure_leaves_the_old(self) -> None:
         """
-        A stranger who fails to register takes nothing from the phone (S1).
+        A stranger who fails to register takes nothing from the phone (S1 of siproxd).
         """
         self.register(register(CONTACT))
         before = list(self.locations)
@@ -529,7 +529,7 @@ class OutcomeTests(RegistrationTestCase):
     def test_behind_another_router(self) -> None:
         """
         A phone whose REGISTER came from another address than its Contact is
-        reached there (F14).
+        reached there (F14 of siproxd).
         """
         source = Hop("10.0.0.9", 4242)
         self.register(register("Contact: <sip:alice@192.168.9.9>", source=source))
@@ -538,7 +538,7 @@ class OutcomeTests(RegistrationTestCase):
     def test_both_providers_ring(self) -> None:
         """
         Two accounts with the same user part at two providers are both bound,
-        each for as long as its registrar says (F11).
+        each for as long as its registrar says (F11 of siproxd).
         """
         self.register(register(CONTACT, "Expires: 100"))
         other = "sip:alice@two.example"
@@ -681,7 +681,7 @@ class UnmaskTests(RegistrationTestCase):
 class OverflowTests(RegistrationTestCase):
     def test_full(self) -> None:
         """
-        With a full table a new phone is not even tried, a known one is (F21).
+        With a full table a new phone is not even tried, a known one is (F21 of siproxd).
         """
         self.locations.limit = 1
         self.register(register(CONTACT))
@@ -700,7 +700,7 @@ class OverflowTests(RegistrationTestCase):
 
     def test_one_source(self) -> None:
         """
-        One address has room for its share only (S14).
+        One address has room for its share only (S14 of siproxd).
         """
         self.locations.source_limit = 1
         self.locations.put(make_binding())

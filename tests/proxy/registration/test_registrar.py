@@ -74,7 +74,7 @@ class BindingTests(RegistrarTestCase):
     def test_response_lists_contact(self) -> None:
         """
         The answer repeats the Contact with the seconds granted, and its other
-        parameters (P5).
+        parameters (P5 of siproxd).
         """
         reply = self.answer(register(f'{CONTACT};q=0.5;+sip.instance="<urn:uuid:1>";expires=120;x'))
         self.assertEqual(
@@ -85,7 +85,7 @@ class BindingTests(RegistrarTestCase):
     def test_response_lists_all(self) -> None:
         """
         The answer lists every phone of the address-of-record, with the
-        seconds that are left (P5).
+        seconds that are left (P5 of siproxd).
         """
         self.answer(register(CONTACT, "Expires: 600"))
         reply = self.answer(register("Contact: <sip:alice@10.0.0.6>", call_id="two", now=NOW + 100))
@@ -110,7 +110,7 @@ class BindingTests(RegistrarTestCase):
 
     def test_query(self) -> None:
         """
-        A REGISTER without Contact asks what is bound, and changes nothing.
+        A REGISTER without Contact asks what is bound, and changes nothing (P5 of siproxd).
         """
         self.answer(register(CONTACT))
         reply = self.answer(register(cseq=2))
@@ -126,7 +126,7 @@ class BindingTests(RegistrarTestCase):
 
     def test_several_in_one(self) -> None:
         """
-        One REGISTER may bind several contacts.
+        One REGISTER may bind several contacts (P5 of siproxd).
         """
         reply = self.answer(register(f"{CONTACT}, <sip:alice@10.0.0.6>;expires=90"))
         self.assertEqual(self.contacts(), [PHONE_URI, "sip:alice@10.0.0.6"])
@@ -158,7 +158,7 @@ class BindingTests(RegistrarTestCase):
     def test_behind_another_router(self) -> None:
         """
         A phone whose REGISTER comes from another address than its Contact is
-        reached where it came from (F14, F17).
+        reached where it came from (F14 and F17 of siproxd).
         """
         source = Hop("10.0.0.9", 4242)
         reply = self.answer(register("Contact: <sip:alice@192.168.7.7:5060>", source=source))
@@ -203,7 +203,7 @@ class ExpiresTests(RegistrarTestCase):
 
     def test_too_brief(self) -> None:
         """
-        A lifetime below the minimum is refused with 423 and Min-Expires (P5).
+        A lifetime below the minimum is refused with 423 and Min-Expires (P5 of siproxd).
         """
         reply = self.answer(register(CONTACT, "Expires: 59"))
         self.assertEqual(reply.status, 423)
@@ -237,7 +237,7 @@ class ExpiresTests(RegistrarTestCase):
 class StarTests(RegistrarTestCase):
     def test_unbind_all(self) -> None:
         """
-        Contact * with Expires 0 unbinds every phone (P5).
+        Contact * with Expires 0 unbinds every phone (P5 of siproxd).
         """
         self.answer(register(f"{CONTACT}, <sip:alice@10.0.0.6>"))
         reply = self.answer(register("Contact: *", "Expires: 0", cseq=2))
@@ -282,7 +282,7 @@ class OrderTests(RegistrarTestCase):
 
     def test_lower_cseq(self) -> None:
         """
-        A request that was overtaken is refused, and changes nothing (P5).
+        A request that was overtaken is refused, and changes nothing (P5 of siproxd).
         """
         self.answer(register(CONTACT, cseq=5))
         reply = self.answer(register(f"{CONTACT};expires=0", cseq=4))
@@ -360,7 +360,7 @@ class OrderTests(RegistrarTestCase):
 class SamePhoneTests(RegistrarTestCase):
     def test_comparison(self) -> None:
         """
-        Contacts are compared by the rules of URIs, not as text.
+        Contacts are compared by the rules of URIs, not as text (P9 of siproxd).
         """
         self.answer(register("Contact: <sip:%61lice@phone.example;x=1>"))
         self.answer(register("Contact: <sip:alice@PHONE.example;y=2>", cseq=2))
@@ -404,7 +404,7 @@ class SamePhoneTests(RegistrarTestCase):
 
     def test_flows_of_one_instance(self) -> None:
         """
-        Two flows of one instance are two contacts (RFC 5626 section 4.1).
+        Two flows of one instance are two contacts (RFC 5626 section 4.1; P12 of siproxd).
         """
         instance = '+sip.instance="<urn:uuid:1>"'
         self.answer(register(f"{CONTACT};{instance};reg-id=1"))
@@ -499,7 +499,7 @@ class RefusalTests(RegistrarTestCase):
 
     def test_one_source(self) -> None:
         """
-        One address cannot fill the table with invented phones (S14).
+        One address cannot fill the table with invented phones (S14 of siproxd).
         """
         self.locations.source_limit = 3
         statuses = [
@@ -524,7 +524,7 @@ class PathTests(RegistrarTestCase):
 
     def test_kept_and_repeated(self) -> None:
         """
-        The Path to a phone is kept in its binding, and the answer repeats it.
+        The Path to a phone is kept in its binding, and the answer repeats it (P12 of siproxd).
         """
         reply = self.answer(register(CONTACT, "Supported: path", f"Path: {', '.join(self.PATH)}"))
         self.assertEqual(reply.changed[0].path, self.PATH)

@@ -68,7 +68,7 @@ class CancelTests(WalkingCase):
 
     def test_while_ringing(self) -> None:
         """
-        A ringing call is cancelled at once, and 487 goes back; the ports are free.
+        A ringing call is cancelled at once, and 487 goes back; the ports are free (P1 of siproxd).
         """
         sent = self.gives_up(180)
         cancel = self.provider.last("CANCEL")
@@ -107,7 +107,7 @@ class CancelTests(WalkingCase):
 
     def test_of_nothing(self) -> None:
         """
-        A CANCEL for an INVITE that nobody sent is answered 481.
+        A CANCEL for an INVITE that nobody sent is answered 481 (P1 of siproxd).
         """
         sent = self.phone.invite(CAROL, branch="z9hG4bKone")
         other = sent.headers.fields("via")[0][1].replace("Kone", "Kother")
@@ -162,7 +162,8 @@ class RepetitionTests(WalkingCase):
 
     def test_invite_before_an_answer(self) -> None:
         """
-        A repeated INVITE hears the last provisional answer again and goes no further.
+        A repeated INVITE hears the last provisional answer again and goes no further (P1 of
+        siproxd).
         """
         sent = self.phone.invite(CAROL)
         self.phone.again(sent)
@@ -194,7 +195,7 @@ class RepetitionTests(WalkingCase):
 
     def test_we_repeat_what_is_lost(self) -> None:
         """
-        An INVITE that nobody answers is sent again after 0.5, 1.5, 3.5 ... seconds.
+        An INVITE that nobody answers is sent again after 0.5, 1.5, 3.5 ... seconds (P1 of siproxd).
         """
         self.phone.invite(CAROL)
         counts = []
@@ -257,7 +258,7 @@ class RepetitionTests(WalkingCase):
 
     def test_silence_after_an_invite(self) -> None:
         """
-        Nobody answers an INVITE: 408 after 32 seconds, nothing left behind.
+        Nobody answers an INVITE: 408 after 32 seconds, nothing left behind (P1 of siproxd).
         """
         sent = self.phone.invite(CAROL)
         self.proxy.wait(33)
@@ -277,7 +278,7 @@ class RepetitionTests(WalkingCase):
 
     def test_ringing_for_ever(self) -> None:
         """
-        A call that rings longer than timer C (185 seconds) is ended (section 16.8).
+        A call that rings longer than timer C (185 seconds) is ended (section 16.8; P1 of siproxd).
         """
         sent = self.phone.invite(CAROL)
         self.provider.reply(self.provider.last("INVITE"), 180)
@@ -385,7 +386,7 @@ class SeveralPhonesTests(SeveralPhonesCase):
 
     def test_preferred_phone_first(self) -> None:
         """
-        The phone with the higher q rings alone; the next when it has refused.
+        The phone with the higher q rings alone; the next when it has refused (P5 of siproxd).
         """
         self.bind(self.desk, self.cell, q=("0.2", "0.9"))
         self.call()
@@ -477,7 +478,8 @@ class SeveralPhonesTests(SeveralPhonesCase):
 
     def test_early_media_of_each(self) -> None:
         """
-        Early media of several phones: each answer is anchored under its own To tag.
+        Early media of several phones: each answer is anchored under its own To tag (F15 of
+        siproxd).
         """
         self.bind(self.desk, self.cell)
         self.call()
@@ -633,7 +635,7 @@ class ServersTests(WalkingCase):
 
     def test_unknown_domain(self) -> None:
         """
-        A domain that DNS does not know: 404, and nothing left behind.
+        A domain that DNS does not know: 404, and nothing left behind (F21 of siproxd).
         """
         sent = self.phone.invite("sip:carol@nowhere.example")
         self.assertEqual(self.phone.statuses("INVITE"), [404])
@@ -649,7 +651,7 @@ class ServersTests(WalkingCase):
 
     def test_silent_name_servers(self) -> None:
         """
-        Name servers that say nothing: 504, which keeps nobody away from us.
+        Name servers that say nothing: 504, which keeps nobody away from us (F21 of siproxd).
         """
         self.proxy.resolver.slow.add("slow.example")
         self.phone.invite("sip:carol@slow.example")
@@ -803,7 +805,7 @@ class OfferTests(WalkingCase):
 
     def test_refused_new_offer(self) -> None:
         """
-        A re-INVITE that is refused is taken back; the call goes on (section 14.1).
+        A re-INVITE that is refused is taken back; the call goes on (section 14.1; F1 of siproxd).
         """
         caller, _ = self.call_out()
         caller.send("INVITE", body=sdp("10.0.0.10", 4002))
@@ -890,7 +892,7 @@ class OfferTests(WalkingCase):
 
     def test_challenged_invite(self) -> None:
         """
-        An INVITE that needs a password: the second one opens the call anew.
+        An INVITE that needs a password: the second one opens the call anew (F2 of siproxd).
         """
         sent = self.phone.invite(CAROL)
         self.provider.reply(self.provider.last("INVITE"), 407)

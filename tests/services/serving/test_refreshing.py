@@ -97,8 +97,8 @@ class SessionTimerTests(WalkingCase):
 
     def test_refresh_stops(self) -> None:
         """
-        A call that nobody refreshes is let go: media closed, one line in the log, and
-        no BYE, which a proxy must not send.
+        A call that nobody refreshes is let go: media closed, one line in the log, and no BYE,
+        which a proxy must not send (P12 of siproxd).
         """
         self.timed_call()
         self.proxy.wait(110, 1.0)

@@ -1,0 +1,92 @@
+"""
+The faults of siproxd that siptwist must not have: each has a test.
+
+A test that shows the opposite of one says so in its docstring: "(F1 of siproxd)".
+The numbers are ours: P is for what the RFCs ask, F for what breaks calls, S for
+what is not safe.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+TESTS = Path(__file__).parent
+
+ROWS = {
+    "P1": "no state: no 100, no repetition, no timer C, no CANCEL, no next server",
+    "P2": "408 for whom it does not know, and answers to ACKs and responses",
+    "P3": "answers without To tag, Server and Allow; an empty 200 for OPTIONS",
+    "P4": "no 400, 413, 416, 420 and 505; tel: and sips: are dropped in silence",
+    "P5": "one Contact for an account; no list, no *, no 423, no CSeq order, no q",
+    "P6": "received and rport only over TCP; port 0; branches not looked at",
+    "P7": "loops told by counting addresses",
+    "P8": "Record-Route on one side only, on all methods, in refusals; no strict routes",
+    "P9": "URIs without port and parameters; two hosts at one address are equal",
+    "P10": "TCP without Content-Length (we have no TCP yet); no pong; nothing large",
+    "P11": "no SRV, no NAPTR, no lifetimes, one address of each name",
+    # TLS, WebSocket and GRUU are not in this version.
+    "P12": "no TLS, WebSocket, IPv6, Path, GRUU, Service-Route and session timers",
+    "P13": "202 of one make of server becomes 404",
+    "F1": "a re-INVITE or UPDATE that is refused ends the audio",
+    "F2": "a repeated INVITE that was challenged ends the audio",
+    "F11": "of two accounts with one user part the first alone lives",
+    "F12": "a 2xx without lifetime, or with another Contact, binds for 5 seconds",
+    "F13": "To is believed before the Request-URI",
+    "F14": "a REGISTER from behind another router comes back",
+    "F15": "the media of several callees are mixed",
+    "F16": "the transport of the phone is that of everybody",
+    "F17": "a phone behind another router, or at another port, cannot be reached",
+    "F21": "a full table, and a name that is not found, are not answered",
+    "F22": "Refer-To names inside addresses",
+    "F23": "phones in one network hear each other through the proxy only",
+    "F24": "answers go to an outbound proxy",
+}
+_ONE = re.compile("^test_|Tests$")
+_ROW = re.compile(r"\b([PF]\d+)(?=[^()]* of siproxd\b)")
+
+
+def named_rows(source: str) -> Iterator[str]:
+    """
+    The rows that the docstrings of a test module, its classes and its tests name.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        if isinstance(node, ast.Module) or _ONE.search(node.name):
+            yield from _ROW.findall(" ".join((ast.get_docstring(node) or "").split()))
+
+
+class RowsTests(SynchronousTestCase):
+    def test_every_row(self) -> None:
+        """
+        Every fault is named by a test that shows the opposite.
+        """
+        others = [path for path in TESTS.rglob("test_*.py") if path != Path(__file__)]
+        named = {row for path in others for row in named_rows(path.read_text("utf-8"))}
+        self.assertEqual(sorted(set(ROWS) - named), [])
+
+    def test_found(self) -> None:
+        """
+        Rows are found in the docstrings of tests, several in one, over lines; what is
+        named elsewhere, or is no fault of siproxd, does not count.
+        """
+        source = """'''Of phones (F23 of siproxd).'''
+class OneTests:
+    '''Of calls (F1 of siproxd).'''
+    def test_one(self):
+        '''
+        Some of it (RFC 3261 section 8.1; P2 and P13
+        of siproxd).
+        '''
+    def helper(self):
+        '''Helps (F11 of siproxd).'''
+    def test_two(self):
+        '''Three candles (P3).'''
+        return "F12 of siproxd"
+"""
+        self.assertEqual(sorted(named_rows(source)), ["F1", "F23", "P13", "P2"])
