@@ -13,11 +13,17 @@ from typing import Any
 from twisted.application.service import IService, MultiService
 
 from siptwist.config import Settings
+from siptwist.making import (
+    make_authentication,
+    make_identity,
+    make_outbound_proxies,
+    make_registrar,
+    registration_path,
+)
 from siptwist.net import addresses
 from siptwist.net.chance import Chance
 from siptwist.net.lookups import Lookups, system_resolver
 from siptwist.net.resolver import Resolver
-from siptwist.proxy.access import is_address
 from siptwist.proxy.core import Core
 from siptwist.proxy.direction import Peers
 from siptwist.proxy.identity import Identity
@@ -25,9 +31,7 @@ from siptwist.proxy.loops import Loops
 from siptwist.proxy.masquerade import Masquerade
 from siptwist.proxy.passage import Passages
 from siptwist.proxy.registration.location import Locations
-from siptwist.proxy.registration.registrar import Registrar
 from siptwist.proxy.registration.visitors import Visitors
-from siptwist.proxy.routing import OutboundProxies
 from siptwist.proxy.session.dialogs import Dialogs
 from siptwist.proxy.session.negotiation import Negotiation
 from siptwist.proxy.session.refresh import Refreshes
@@ -45,22 +49,7 @@ from siptwist.services.serving.mediation import Mediation
 from siptwist.services.serving.refreshing import RefreshingService
 from siptwist.services.signaling import SignalingService
 from siptwist.services.transactions import TransactionService
-from siptwist.sip.hop import Hop, Side
-
-
-def registration_path(settings: Settings) -> str:
-    """
-    Where registrations are kept.
-    """
-    if settings.registration_file:
-        return settings.registration_file
-    directory = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    if not directory and os.geteuid() == 0:
-        directory = "/var/lib/siptwist"
-    if not directory:
-        state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-        directory = os.path.join(state, "siptwist")
-    return os.path.join(directory, "registrations.sqlite")
+from siptwist.sip.hop import Side
 
 
 Find = Callable[[], addresses.Chosen]
@@ -79,19 +68,13 @@ class Parts:
     registrations: RegistrationService
     transactions: TransactionService
     negotiation: Negotiation
-
-
-def make_authentication(settings: Settings, reactor: Any) -> AuthenticationService | None:
-    if not settings.proxy_auth_realm:
-        return None
-    return AuthenticationService(
-        reactor,
-        settings.proxy_auth_realm,
-        settings.proxy_auth_passwd,
-        settings.proxy_auth_pwfile,
-        settings.auth_algorithms,
-        settings.nonce_lifetime,
-    )
+    masquerade: Masquerade
+    passages: Passages
+    listening: ListeningService
+    authentication: AuthenticationService | None = None
+    keepalive: KeepaliveService | None = None
+    console: Console | None = None
+    extensions: Any = None
 
 
 def make_ssh(settings: Settings, names: Mapping[str, object], reactor: Any) -> Any:
@@ -124,63 +107,6 @@ def _announcing(parts: Parts, chosen: addresses.Chosen) -> AnnouncingService:
     )
 
 
-def _identity(settings: Settings, chosen: addresses.Chosen, public: str = "") -> Identity:
-    """
-    :param public: what the outside sees, if not the outbound interface's address.
-    """
-    inside, outside = chosen.inbound.address, chosen.outbound.address
-    port = settings.sip_listen_port
-    networks = () if chosen.inbound.network is None else (chosen.inbound.network.network,)
-    if not public and is_address(settings.host_outbound):
-        public = settings.host_outbound
-    names = {settings.host_outbound.lower()} if settings.host_outbound else set()
-    return Identity(
-        Hop(inside, port),
-        Hop(public or outside, port),
-        {Side.INSIDE: inside, Side.OUTSIDE: outside},
-        networks,
-        frozenset(names),
-        _wide(chosen),
-    )
-
-
-def _wide(chosen: addresses.Chosen) -> dict[Side, str]:
-    """
-    Our IPv6 addresses, which serve media.
-    """
-    found = {Side.INSIDE: chosen.inbound.wide, Side.OUTSIDE: chosen.outbound.wide}
-    return {side: address for side, address in found.items() if address}
-
-
-def _outbound_proxies(settings: Settings) -> OutboundProxies:
-    def uri(host: str, port: int) -> str:
-        return f"sip:{host}:{port or 5060}"
-
-    domains = zip(
-        settings.outbound_domain_name,
-        settings.outbound_domain_host,
-        settings.outbound_domain_port,
-        strict=True,
-    )
-    default = settings.outbound_proxy_host
-    return OutboundProxies(
-        uri(default, settings.outbound_proxy_port) if default else "",
-        {name.lower(): uri(host, port) for name, host, port in domains},
-    )
-
-
-def _registrar(
-    settings: Settings, locations: Locations, identity: Identity, key: bytes
-) -> Registrar:
-    return Registrar(
-        locations,
-        identity,
-        key,
-        min_expires=settings.min_expires,
-        default_expires=settings.default_expires,
-    )
-
-
 def _core(
     settings: Settings,
     identity: Identity,
@@ -195,9 +121,9 @@ def _core(
         locations,
         visitors,
         peers,
-        _registrar(settings, locations, identity, key),
+        make_registrar(settings, locations, identity, key),
         admitted(settings, {}),
-        _outbound_proxies(settings),
+        make_outbound_proxies(settings),
         authentication.refusal if authentication else None,
         Loops(key),
     )
@@ -264,7 +190,7 @@ def _addressing(
     reactor: Any,
 ) -> AddressService:
     def identify(chosen: addresses.Chosen, public: str) -> Identity:
-        return _identity(settings, chosen, public)
+        return make_identity(settings, chosen, public)
 
     return AddressService(
         reactor, find, identify, core, listening, resolver, settings.host_outbound
@@ -292,7 +218,7 @@ def compose(
     :param find: looks again for what ``chosen`` is; without it our addresses
         stay as they are.
     """
-    identity = _identity(settings, chosen)
+    identity = make_identity(settings, chosen)
     key = secrets.token_bytes(32)
     locations = Locations(settings.max_registrations)
     visitors, peers = Visitors(), Peers()
@@ -330,7 +256,19 @@ def compose(
         reactor, core, locations, registrations, listening, transactions, forwarding
     )
     listening.receiver, listening.reports = signaling, transactions
-    parts = Parts(settings, core, signaling, relaying, registrations, transactions, negotiation)
+    parts = Parts(
+        settings,
+        core,
+        signaling,
+        relaying,
+        registrations,
+        transactions,
+        negotiation,
+        masquerade,
+        passages,
+        listening,
+        authentication,
+    )
     addressing = find and _addressing(settings, find, core, listening, resolver, reactor)
     services = (
         registrations,
@@ -358,10 +296,11 @@ def _join(
     for one in services:
         if one is not None:
             one.setServiceParent(service)
-    keepalive = _keepalive(parts, reactor)
+    parts.keepalive = keepalive = _keepalive(parts, reactor)
     keepalive.setServiceParent(service)
     if parts.settings.manhole_port:
-        names = {**_console(parts, keepalive, reactor).names(), "parts": parts}
+        parts.console = _console(parts, keepalive, reactor)
+        names = {**parts.console.names(), "parts": parts}
         make_ssh(parts.settings, names, reactor).setServiceParent(service)
     _announcing(parts, chosen).setServiceParent(service)
     return service

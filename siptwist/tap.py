@@ -13,9 +13,10 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from siptwist import config, logs
-from siptwist.composition import compose, make_authentication, make_ssh
+from siptwist.composition import compose, make_ssh
 from siptwist.config import Settings
 from siptwist.errors import ConfigError, Problem, SIPTwistError
+from siptwist.making import make_authentication
 from siptwist.net import addresses
 
 # Where siproxd looks when it is not told; the first that can be read wins.

@@ -27,8 +27,10 @@ DOORS = {
     "net": "sip media proxy logs",
     "plugins": "sip media proxy net config logs",
     "services": "sip media proxy net plugins hostlists config logs logfile",
-    "composition": "sip media proxy net plugins services config logs",
-    "tap": "composition sip media proxy net plugins services config logs",
+    "making": "sip media proxy net services hostlists config logs",
+    "composition": "making sip media proxy net plugins services config logs",
+    "operation": "composition making sip media proxy net plugins services config logs",
+    "tap": "operation composition making sip media proxy net plugins services config logs",
 }
 EVERYWHERE = {"errors", "interfaces"}
 PURE = {"errors", "interfaces", "hostlists", "options", "config", "sip", "media", "proxy"}

@@ -122,7 +122,7 @@ class PairOpener:
     Binds pairs.
 
     :param binder: binds one relay.
-    :param dscp: the class of service of what we send, 0..63 (RFC 2474).
+    :param dscp: the class of service of what we send, 0..63 (RFC 2474); may be changed.
     """
 
     _log = logger()
@@ -130,7 +130,7 @@ class PairOpener:
     def __init__(self, binder: Binder, dscp: int = 0) -> None:
         self._bind_one = binder.bind
         self.stop = binder.stop
-        self._dscp = dscp
+        self.dscp = dscp
 
     def open_stream(
         self, caller: tuple[PortPool, str], callee: tuple[PortPool, str], now: float
@@ -177,15 +177,15 @@ class PairOpener:
         except CannotListenError:
             rtp.port.stopListening()
             raise
-        if self._dscp:
+        if self.dscp:
             self._mark(rtp)
             self._mark(rtcp)
 
     def _mark(self, relay: Relay) -> None:
-        if not self._dscp:
+        if not self.dscp:
             return  # Refused a moment ago.
         try:
-            mark(relay.port.getHandle(), self._dscp)
+            mark(relay.port.getHandle(), self.dscp)
         except OSError as error:
             self._log.warn("rtp_dscp has no effect: {error}", error=error)
-            self._dscp = 0
+            self.dscp = 0

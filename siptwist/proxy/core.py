@@ -38,7 +38,7 @@ class Core:
     Decides, and touches nothing.
 
     ``guard`` is asked about every request but REGISTER, when there is one.
-    ``access``, ``proxies`` and ``authenticate`` may change while running.
+    ``access``, ``proxies``, ``registrar`` and ``authenticate`` may change while running.
     """
 
     guard: Guard | None = None
@@ -60,7 +60,7 @@ class Core:
         self._locations = locations
         self._visitors = visitors
         self._peers = peers
-        self._registrar = registrar
+        self.registrar = registrar
         self.access = access or Access()
         self.proxies = proxies or OutboundProxies()
         self.authenticate = authenticate
@@ -76,7 +76,7 @@ class Core:
     @identity.setter
     def identity(self, identity: Identity) -> None:
         self._identity = identity
-        self._registrar.identity = identity
+        self.registrar.identity = identity
 
     def may_ping(self, source: Hop, side: Side) -> bool:
         """
@@ -158,7 +158,7 @@ class Core:
             refusal = self.authenticate(ticket)
             if refusal is not None:
                 return refusal
-        return self._registrar.answer(ticket)
+        return self.registrar.answer(ticket)
 
     def _outward(self, ticket: Ticket) -> Decision:
         ticket, next_hop = outward(ticket, self.proxies)

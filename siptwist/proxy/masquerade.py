@@ -57,7 +57,8 @@ def own_record_route(identity: Identity, side: Side) -> Header:
 
 class Masquerade:
     """
-    Masks the Contacts of our phones.  ``key`` makes masks unguessable.
+    Masks the Contacts of our phones.  ``key`` makes masks unguessable; ``ua_string``
+    may change while running.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Masquerade:
         self._locations = locations
         self._visitors = visitors
         self._key = key
-        self._ua_string = ua_string
+        self.ua_string = ua_string
         self.transfers = Transfers(locations, visitors, key)
 
     def outgoing(
@@ -98,8 +99,8 @@ class Masquerade:
         """
         Hide which kind of phone it is, when that is wanted.
         """
-        if self._ua_string:
-            changes["user-agent"] = (make_header("User-Agent", self._ua_string),)
+        if self.ua_string:
+            changes["user-agent"] = (make_header("User-Agent", self.ua_string),)
 
     def _mask(
         self, text: str, phone: Phone, identity: Identity, now: float, only_local: bool

@@ -77,14 +77,14 @@ class Passages:
         self._locations = locations
         self._masquerade = masquerade
         self._key = key
-        self._default_expires = default_expires
+        self.default_expires = default_expires
 
     def attempt(self, ticket: Ticket, identity: Identity) -> tuple[Ticket, Attempt]:
         """
         A REGISTER on its way out: masked, and what it asks for.
         """
         headers, attempt = mask_request(
-            ticket, identity, self._locations, self._key, self._default_expires
+            ticket, identity, self._locations, self._key, self.default_expires
         )
         return ticket.with_request(ticket.request._replace(headers=headers)), attempt
 

@@ -162,6 +162,25 @@ class AuthenticationService(Service):
 
         :raises ConfigError: when it cannot be used.
         """
+        self.prepare()()
+
+    def prepare(self) -> Callable[[], None]:
+        """
+        Read the password file; what is returned puts it into effect.
+
+        :raises ConfigError: when it cannot be used.
+        """
+        if not self._file:
+            return lambda: None
+        stamp = _stamp(self._file)
+        authenticator = self._load()
+
+        def commit() -> None:
+            self._stamp, self._authenticator = stamp, authenticator
+
+        return commit
+
+    def _load(self) -> Authenticator:
         try:
             with open(self._file, encoding="utf-8", errors="surrogateescape") as file:
                 text = file.read()
@@ -174,7 +193,7 @@ class AuthenticationService(Service):
                 f"some user has no hash for realm {self._realm!r} by any of "
                 f"{', '.join(self._algorithms)}, or the users have no algorithm in common"
             )
-        self._authenticator = self._authenticate_by(users.get, algorithms)
+        return self._authenticate_by(users.get, algorithms)
 
     def _unusable(self, text: str) -> ConfigError:
         return ConfigError((Problem(self._file, 0, "proxy_auth_pwfile", text),))

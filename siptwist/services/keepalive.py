@@ -117,6 +117,18 @@ class KeepaliveService(Service):
             self._loop.stop()
         self._asked.clear()
 
+    def change(self, interval: int) -> None:
+        """
+        Another interval, from the next round on.
+        """
+        self._interval = interval
+        if self._loop.running:
+            self._loop.stop()
+        self._round_began = float("-inf")
+        if self.running and interval:
+            running = self._loop.start(STEP, now=False)
+            running.addErrback(lambda failure: self._log.failure("Pinging phones", failure))
+
     def is_silent(self, mask: str) -> bool:
         """
         Whether the phone of this binding does not answer any more.

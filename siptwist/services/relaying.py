@@ -80,6 +80,7 @@ class RelayingService(Service):
     ) -> None:
         self._reactor = reactor
         self._addresses = addresses
+        self._chance_of_ports = chance
         self._new_pool: Callable[[], PortPool] = lambda: PortPool(low, high, chance)
         self._rtp_timeout = rtp_timeout
         self._hold_timeout = hold_timeout
@@ -99,9 +100,27 @@ class RelayingService(Service):
         Begin to look for calls without media.
         """
         super().startService()
+        self._sweeping.start(self._sweep_interval, now=False)
+
+    def change(
+        self, low: int, high: int, rtp_timeout: float, rtp_dscp: int, hold_timeout: float
+    ) -> None:
+        """
+        Other ports and another mark, for streams to come; other times, for all.
+        """
+        chance = self._chance_of_ports
+        self._new_pool = lambda: PortPool(low, high, chance)
+        self._pools = {}
+        self._opener.dscp = rtp_dscp
+        self._rtp_timeout, self._hold_timeout = rtp_timeout, hold_timeout
+        if self._sweeping.running:
+            self._sweeping.stop()
+            self._sweeping.start(self._sweep_interval, now=False)
+
+    @property
+    def _sweep_interval(self) -> float:
         often = max(SHORTEST_SWEEP, self._rtp_timeout / 20 or SWEEP_SECONDS)
-        interval = min(SWEEP_SECONDS, often)
-        self._sweeping.start(interval, now=False)
+        return min(SWEEP_SECONDS, often)
 
     def stopService(self) -> None:
         """

@@ -1,0 +1,103 @@
+"""
+What the settings alone decide: pieces of the proxy, made of them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from siptwist.config import Settings
+from siptwist.net import addresses
+from siptwist.proxy.access import is_address
+from siptwist.proxy.identity import Identity
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.registration.registrar import Registrar
+from siptwist.proxy.routing import OutboundProxies
+from siptwist.services.authentication import AuthenticationService
+from siptwist.sip.hop import Hop, Side
+
+
+def registration_path(settings: Settings) -> str:
+    """
+    Where registrations are kept.
+    """
+    if settings.registration_file:
+        return settings.registration_file
+    directory = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if not directory and os.geteuid() == 0:
+        directory = "/var/lib/siptwist"
+    if not directory:
+        state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+        directory = os.path.join(state, "siptwist")
+    return os.path.join(directory, "registrations.sqlite")
+
+
+def make_authentication(settings: Settings, reactor: Any) -> AuthenticationService | None:
+    if not settings.proxy_auth_realm:
+        return None
+    return AuthenticationService(
+        reactor,
+        settings.proxy_auth_realm,
+        settings.proxy_auth_passwd,
+        settings.proxy_auth_pwfile,
+        settings.auth_algorithms,
+        settings.nonce_lifetime,
+    )
+
+
+def make_identity(settings: Settings, chosen: addresses.Chosen, public: str = "") -> Identity:
+    """
+    :param public: what the outside sees, if not the outbound interface's address.
+    """
+    inside, outside = chosen.inbound.address, chosen.outbound.address
+    port = settings.sip_listen_port
+    networks = () if chosen.inbound.network is None else (chosen.inbound.network.network,)
+    if not public and is_address(settings.host_outbound):
+        public = settings.host_outbound
+    names = {settings.host_outbound.lower()} if settings.host_outbound else set()
+    return Identity(
+        Hop(inside, port),
+        Hop(public or outside, port),
+        {Side.INSIDE: inside, Side.OUTSIDE: outside},
+        networks,
+        frozenset(names),
+        _wide(chosen),
+    )
+
+
+def _wide(chosen: addresses.Chosen) -> dict[Side, str]:
+    """
+    Our IPv6 addresses, which serve media.
+    """
+    found = {Side.INSIDE: chosen.inbound.wide, Side.OUTSIDE: chosen.outbound.wide}
+    return {side: address for side, address in found.items() if address}
+
+
+def make_outbound_proxies(settings: Settings) -> OutboundProxies:
+    def uri(host: str, port: int) -> str:
+        return f"sip:{host}:{port or 5060}"
+
+    domains = zip(
+        settings.outbound_domain_name,
+        settings.outbound_domain_host,
+        settings.outbound_domain_port,
+        strict=True,
+    )
+    default = settings.outbound_proxy_host
+    return OutboundProxies(
+        uri(default, settings.outbound_proxy_port) if default else "",
+        {name.lower(): uri(host, port) for name, host, port in domains},
+    )
+
+
+def make_registrar(
+    settings: Settings, locations: Locations, identity: Identity, key: bytes
+) -> Registrar:
+    return Registrar(
+        locations,
+        identity,
+        key,
+        min_expires=settings.min_expires,
+        default_expires=settings.default_expires,
+    )
