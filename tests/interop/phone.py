@@ -38,6 +38,8 @@ module_app account.so
 module_app menu.so
 """
 
+_MODULES = {"srtp-mand": "srtp", "dtls_srtp": "dtls_srtp", "ice": "ice"}
+
 _REGISTERED = r"{aor}: \{{\d+/UDP/v4\}} 200 "
 
 
@@ -47,6 +49,9 @@ class Account:
 
     :ivar secret: the password; the provider's own for the user unless told.
     :ivar register: seconds between registrations; 0 never registers.
+    :ivar modules: the modules of baresip that its calls need.
+
+    :param encryption: ``srtp-mand`` or ``dtls_srtp``; ``nat``: ``ice``.
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class Account:
         answer: str = "auto",
         secret: str = "",
         register: int = 120,
+        encryption: str = "",
+        nat: str = "",
     ) -> None:
         self.user = user
         self.aor = f"{user}@{domain}"
@@ -66,7 +73,10 @@ class Account:
         if outbound:
             parts.append(f'outbound="sip:{outbound};transport=udp"')
         parts += [f"regint={register}", f"answermode={answer}", "audio_codecs=PCMU/8000/1"]
+        parts += [f"mediaenc={encryption}"] if encryption else []
+        parts += [f"medianat={nat}"] if nat else []
         self.line = ";".join(parts)
+        self.modules = {_MODULES[word] for word in (encryption, nat) if word}
 
 
 class Phone:
@@ -211,6 +221,8 @@ class Phone:
             rtp_low=rtp_low,
             rtp_high=rtp_low + 98,
         )
+        modules = sorted({name for account in self.accounts for name in account.modules})
+        text += "".join(f"module {name}.so\n" for name in modules)
         (self.directory / "config").write_text(text)
         lines = "".join(f"{account.line}\n" for account in self.accounts)
         (self.directory / "accounts").write_text(lines)
