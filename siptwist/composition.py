@@ -13,6 +13,7 @@ from typing import Any
 from twisted.application.service import IService, MultiService
 
 from siptwist.config import Settings
+from siptwist.logs import OwnLogger
 from siptwist.making import (
     make_authentication,
     make_identity,
@@ -24,6 +25,7 @@ from siptwist.net import addresses
 from siptwist.net.chance import Chance
 from siptwist.net.lookups import Lookups, system_resolver
 from siptwist.net.resolver import Resolver
+from siptwist.plugins.plugin import House
 from siptwist.proxy.core import Core
 from siptwist.proxy.direction import Peers
 from siptwist.proxy.identity import Identity
@@ -39,6 +41,7 @@ from siptwist.services.addressing import AddressService
 from siptwist.services.announcing import AnnouncingService, ProxyService
 from siptwist.services.authentication import AuthenticationService
 from siptwist.services.console.console import Console, make_manhole
+from siptwist.services.extensions import ExtensionService
 from siptwist.services.keepalive import KeepaliveService
 from siptwist.services.listening import ListeningService
 from siptwist.services.registrations import RegistrationService
@@ -50,7 +53,6 @@ from siptwist.services.serving.refreshing import RefreshingService
 from siptwist.services.signaling import SignalingService
 from siptwist.services.transactions import TransactionService
 from siptwist.sip.hop import Side
-
 
 Find = Callable[[], addresses.Chosen]
 
@@ -209,6 +211,39 @@ def _mediation(
     return mediation, RefreshingService(reactor, refreshes, mediation.expire)
 
 
+def _extensions(
+    parts: Parts,
+    listening: ListeningService,
+    resolver: Resolver,
+    addressing: AddressService | None,
+    reactor: Any,
+) -> ExtensionService | None:
+    """
+    The plugins, and what they may use.
+    """
+    if not parts.settings.plugins:
+        return None
+
+    def house(log: OwnLogger) -> House:
+        return House(
+            log,
+            reactor.seconds,
+            parts.settings,
+            lambda: parts.core.identity,
+            parts.registrations.locations,
+            parts.negotiation.dialogs,
+            parts.relaying,
+            listening,
+            resolver,
+            reactor,
+            addressing.learn if addressing else lambda host: None,
+        )
+
+    extensions = ExtensionService(reactor, parts.settings.plugins, house)
+    extensions.join(parts.core, parts.transactions, parts.relaying, listening)
+    return extensions
+
+
 def compose(
     settings: Settings, chosen: addresses.Chosen, reactor: Any, find: Find | None = None
 ) -> tuple[MultiService, Parts]:
@@ -271,6 +306,7 @@ def compose(
     )
     addressing = find and _addressing(settings, find, core, listening, resolver, reactor)
     services = (
+        _extensions(parts, listening, resolver, addressing, reactor),
         registrations,
         authentication,
         relaying,

@@ -5,51 +5,40 @@ Reads ``siproxd.conf`` into :class:`Settings`, or says everything wrong with it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 from siptwist.errors import ConfigError, Problem
-from siptwist.options import LATER, OPTIONS, Directive, Row, Settings
+from siptwist.options import LATER, OPTIONS, Configured, Directive, Option, Row, Settings
 
 __all__ = ["OPTIONS", "Directive", "Row", "Settings", "parse"]
 
-# siproxd's own plugins read these; others may come with plugins of third parties.
-_PLUGIN_KEYS = (
-    "plugin_demo_string",
-    "plugin_shortdial_akey",
-    "plugin_shortdial_entry",
-    "plugin_prefix_akey",
-    "plugin_regex_desc",
-    "plugin_regex_pattern",
-    "plugin_regex_replace",
-    "plugin_regex_body_desc",
-    "plugin_regex_body_pattern",
-    "plugin_regex_body_replace",
-    "plugin_defaulttarget_target",
-    "plugin_defaulttarget_log",
-    "plugin_siptrunk_name",
-    "plugin_siptrunk_account",
-    "plugin_siptrunk_numbers_regex",
-    "plugin_stripheader_remove",
-    "plugin_codecfilter_blacklist",
-    "plugin_fix_bogus_via_networks",
-    "plugin_fix_DTAG_networks",
-    "plugin_fix_fbox_anoncall_networks",
-    "plugin_stun_server",
-    "plugin_stun_port",
-    "plugin_stun_period",
-    "plugin_stats_to_syslog",
-    "plugin_stats_to_file",
-    "plugin_stats_filename",
-    "plugin_blacklist_dbpath",
-    "plugin_blacklist_db_sync_mode",
-    "plugin_blacklist_simulate",
-    "plugin_blacklist_duration",
-    "plugin_blacklist_hitcount",
-    "plugin_blacklist_register_window",
-)
+
+class Wanted(NamedTuple):
+    """
+    What a file says of plugins: which to load, and what is for them.
+    """
+
+    file: str
+    plugindir: str
+    loads: list[Directive]
+    directives: list[Directive]
+
+
+class Found(NamedTuple):
+    """
+    The plugins that a file asks for, what is wrong with that, and what to know.
+    """
+
+    plugins: tuple[Configured, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
+
+
+# Finds plugins, and reads their options.
+Configure = Callable[[Wanted], Found]
 
 # Spellings found in real files: siproxd's comments, files from before 0.7, OPNsense's template.
 _ALIASES = {
@@ -71,12 +60,14 @@ _GROUPS = (
 )
 
 
-def parse(text: str, file: str = "siproxd.conf") -> Settings:
+def parse(text: str, file: str = "siproxd.conf", configure: Configure | None = None) -> Settings:
     """
     Read a whole configuration.
 
     :param text: the file, decoded as UTF-8 with surrogateescape.
     :param file: its name, for problems and notes.
+    :param configure: asked for the plugins if the file says anything of them;
+        without it no plugin is loaded.
     :raises ConfigError: with every problem, in the order of the file.
     """
     reading = _Reading(file)
@@ -88,12 +79,13 @@ def parse(text: str, file: str = "siproxd.conf") -> Settings:
     settings = replace(Settings(), **reading.values)
     settings = reading.lower_min_expires(reading.round_ports(settings))
     reading.check_together(settings)
-    reading.note_plugins()
+    plugins = reading.find_plugins(settings, configure)
     if reading.problems:
         raise ConfigError(_in_order(reading.problems))
     return replace(
         settings,
         plugin_directives=tuple(reading.for_plugins),
+        plugins=plugins,
         notes=_in_order(reading.notes),
         origins=reading.origins(),
     )
@@ -156,11 +148,12 @@ class _Reading:
         if not equals:
             # The rest of the line stays out of the log: it may be a password.
             key = re.split(r"[\s:]", key)[0]
-            self.refuse(line, _printable(key), f"there is no '='{_suggest(key, ' = ...')}")
+            hint = suggest(key, OPTIONS, " = ...")
+            self.refuse(line, _printable(key), f"there is no '='{hint}")
             return
         key = self._resolve_alias(line, key)
         if not _is_known(key):
-            self.refuse(line, _printable(key), f"unknown option{_suggest(key)}")
+            self.refuse(line, _printable(key), f"unknown option{suggest(key, OPTIONS)}")
             return
         if comment and value and not content.endswith((" ", "\t")):
             self.note(line, key, "the value ends before '#', which begins a comment")
@@ -188,23 +181,13 @@ class _Reading:
         Turn the lines of one option into its value.
         """
         known = OPTIONS[key]
-        values = list(self._read_values(directives))
-        if not known.repeated and len(directives) > 1:
-            first, *_, last = (directive.line for directive in directives)
-            self.note(last, key, f"given before in line {first}; this line counts")
-        if len(values) == len(directives):
-            self.values[key] = tuple(values) if known.repeated else values[-1]
-        if known.effect == LATER and key != "load_plugin":
+        value = read_value(known, directives, self.refuse, self.note)
+        if value is not None:
+            self.values[key] = value
+        if known.effect == LATER:
             self.note(directives[0].line, "", f"{LATER}: {key}")
         elif known.effect and known.effect != LATER:
             self.note(directives[0].line, key, known.effect)
-
-    def _read_values(self, directives: list[Directive]) -> Iterator[object]:
-        for directive in directives:
-            try:
-                yield OPTIONS[directive.key].read(directive.value)
-            except ValueError as error:
-                self.refuse(directive.line, directive.key, str(error))
 
     # Things that siproxd's users are known to have in their files.
 
@@ -287,21 +270,50 @@ class _Reading:
 
     # Plugins.
 
-    def note_plugins(self) -> None:
-        """
-        Name what waits for a plugin, and keys that no plugin of siproxd has.
-        """
-        for directive, name in zip(
-            self.given.get("load_plugin", []), self.values.get("load_plugin", ()), strict=False
-        ):
-            self.note(directive.line, "", f"{LATER}: load_plugin {name}")
-        first = {directive.key: directive.line for directive in reversed(self.for_plugins)}
-        for key, line in first.items():
-            if key not in _PLUGIN_KEYS:
-                self.note(line, key, f"no plugin of siproxd reads this{_suggest(key)}")
-        if first:
-            keys = ", ".join(sorted(first))
-            self.note(min(first.values()), "", f"kept for plugins, {LATER}: {keys}")
+    def find_plugins(
+        self, settings: Settings, configure: Configure | None
+    ) -> tuple[Configured, ...]:
+        loads = [
+            directive._replace(value=name)
+            for directive, name in zip(
+                self.given.get("load_plugin", []), settings.load_plugin, strict=False
+            )
+        ]
+        if configure is None or not (loads or self.for_plugins):
+            return ()
+        found = configure(Wanted(self.file, settings.plugindir, loads, self.for_plugins))
+        self.problems.extend(found.problems)
+        self.notes.extend(found.notes)
+        return found.plugins
+
+
+Say = Callable[[int, str, str], None]
+
+
+def read_value(known: Option, directives: list[Directive], refuse: Say, note: Say) -> Any:
+    """
+    The value that the lines of one option come to; ``None`` when one of them cannot
+    be read.
+
+    :param refuse: told the line, the key and a sentence for each that cannot.
+    :param note: told the same of what the operator may want to know.
+    """
+    key = directives[0].key
+    values = list(_read_values(known, directives, refuse))
+    if not known.repeated and len(directives) > 1:
+        first, *_, last = (directive.line for directive in directives)
+        note(last, key, f"given before in line {first}; this line counts")
+    if len(values) != len(directives):
+        return None
+    return tuple(values) if known.repeated else values[-1]
+
+
+def _read_values(known: Option, directives: list[Directive], refuse: Say) -> Iterator[object]:
+    for directive in directives:
+        try:
+            yield known.read(directive.value)
+        except ValueError as error:
+            refuse(directive.line, directive.key, str(error))
 
 
 def _is_known(key: str) -> bool:
@@ -315,11 +327,11 @@ def _printable(key: str) -> str:
     return key[:_LONGEST_KEY] if key.isprintable() else ascii(key[:_LONGEST_KEY])
 
 
-def _suggest(key: str, rest: str = "") -> str:
+def suggest(key: str, known: Iterable[str], rest: str = "") -> str:
     """
-    ``"; did you mean X?"``, or nothing when no option is spelled like ``key``.
+    ``"; did you mean X?"``, or nothing when no name that is known is spelled like ``key``.
     """
-    spelled = {name.lower(): name for name in (*OPTIONS, *_PLUGIN_KEYS)}
+    spelled = {name.lower(): name for name in known}
     close = get_close_matches(key.lower()[:_LONGEST_KEY], spelled, n=1, cutoff=0.75)
     return f"; did you mean {spelled[close[0]]}{rest}?" if close else ""
 

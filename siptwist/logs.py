@@ -115,6 +115,13 @@ def logger() -> OwnLogger:
     return OwnLogger(_ROOT, observer=globalLogPublisher)
 
 
+def logger_of(name: str) -> OwnLogger:
+    """
+    A logger by the name of what it is for, beneath ours.
+    """
+    return OwnLogger(f"{_ROOT}.{name}", observer=globalLogPublisher)
+
+
 @lru_cache(maxsize=256)
 def _wanted(namespace: str) -> frozenset[LogLevel]:
     """

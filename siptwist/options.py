@@ -53,6 +53,17 @@ class Directive(NamedTuple):
     line: int
 
 
+class Configured(NamedTuple):
+    """
+    A plugin to be loaded: the :class:`~siptwist.plugins.plugin.PluginMaker` that the
+    file names, its options, and the line that set each of them.
+    """
+
+    maker: Any
+    options: Any
+    origins: Mapping[str, str]
+
+
 class Row(NamedTuple):
     """
     One option as an operator sees it: secrets masked, and where it was set.
@@ -153,9 +164,13 @@ def algorithms(value: str) -> tuple[str, ...]:
 
 def plugin_name(value: str) -> str:
     """
-    A plugin however siproxd was told of it: path, ``.la`` and ``.so`` go.
+    A plugin however siproxd was told of it: path, ``.la``, ``.so`` and ``.py`` go,
+    and ``plugin_`` in front of the name.
     """
-    return word(value.rpartition("/")[2].removesuffix(".la").removesuffix(".so"))
+    name = value.rpartition("/")[2]
+    for ending in (".la", ".so", ".py"):
+        name = name.removesuffix(ending)
+    return word(name.removeprefix("plugin_"))
 
 
 def option(
@@ -281,12 +296,13 @@ class Settings:
     )
 
     # Plugins.
-    plugindir: str = option("", text, "where plugins are", LATER)
+    plugindir: str = option("", text, "a folder of more plugins")
     load_plugin: tuple[str, ...] = option(
-        (), plugin_name, "a plugin to load, in order", LATER, repeated=True
+        (), plugin_name, "a plugin to load, in order", repeated=True
     )
 
     plugin_directives: tuple[Directive, ...] = ()
+    plugins: tuple[Configured, ...] = ()
     notes: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -294,17 +310,35 @@ class Settings:
         """
         Every option as a readable row, in the order of the table.
         """
-        return tuple(
-            Row(key, _masked(known, getattr(self, key)), self.origins.get(key, "default"))
-            for key, known in OPTIONS.items()
+        rows = _rows("", self, self.origins)
+        for one in self.plugins:
+            rows += _rows(one.maker.prefix, one.options, one.origins)
+        return tuple(rows)
+
+
+def table(settings: Any) -> dict[str, Option]:
+    """
+    The options that a class of settings has, or one of its instances.
+    """
+    return {
+        name: entry.metadata["option"]
+        for name, entry in settings.__dataclass_fields__.items()
+        if "option" in entry.metadata
+    }
+
+
+OPTIONS = table(Settings)
+
+
+def _rows(prefix: str, settings: object, origins: Mapping[str, str]) -> list[Row]:
+    return [
+        Row(
+            prefix + key,
+            _masked(known, getattr(settings, key)),
+            origins.get(prefix + key, "default"),
         )
-
-
-OPTIONS: dict[str, Option] = {
-    name: entry.metadata["option"]
-    for name, entry in Settings.__dataclass_fields__.items()
-    if "option" in entry.metadata
-}
+        for key, known in table(settings).items()
+    ]
 
 
 def show(value: object) -> str:

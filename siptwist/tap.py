@@ -18,6 +18,7 @@ from siptwist.config import Settings
 from siptwist.errors import ConfigError, Problem, SIPTwistError
 from siptwist.making import make_authentication
 from siptwist.net import addresses
+from siptwist.plugins.loading import configure
 
 # Where siproxd looks when it is not told; the first that can be read wins.
 SEARCH_PATH = (
@@ -94,7 +95,7 @@ def read(path: str) -> Settings:
             text = file.read()
     except OSError as error:
         raise ConfigError((Problem(path, 0, "", f"cannot be read: {error.strerror}"),)) from error
-    return config.parse(text, path)
+    return config.parse(text, path, configure)
 
 
 def _check(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.config import OPTIONS, Directive, Settings, parse
+from siptwist.config import OPTIONS, Settings, parse
 from siptwist.errors import ConfigError
 
 # A file as siproxd's users have it; every directive of siproxd is in it.
@@ -388,19 +388,17 @@ class SiproxdFileTests(SynchronousTestCase):
                 [part.strip() for part in lines[directive.line - 1].split("=", 1)],
                 [directive.key, directive.value],
             )
-        self.assertFalse([note for note in notes(SIPROXD_CONF) if "no plugin" in note])
 
     def test_later_options_named(self) -> None:
         """
         An option without effect is named once, at the start.
         """
-        text = "\n\ntcp_timeout = 600\nload_plugin = plugin_shortdial.la\ndaemonize = 1\n"
+        text = "\n\ntcp_timeout = 600\ndaemonize = 1\n"
         self.assertEqual(
             notes(text),
             [
                 "siproxd.conf:3: not in effect yet: tcp_timeout",
-                "siproxd.conf:4: not in effect yet: load_plugin plugin_shortdial",
-                "siproxd.conf:5: daemonize: twistd decides: -n stays in the foreground",
+                "siproxd.conf:4: daemonize: twistd decides: -n stays in the foreground",
             ],
         )
 
@@ -412,33 +410,6 @@ class SiproxdFileTests(SynchronousTestCase):
         for key, option in OPTIONS.items():
             if option.effect:
                 self.assertIn(key, told)
-
-    def test_later_plugins_named(self) -> None:
-        """
-        Directives that wait for their plugin are named in one line.
-        """
-        text = "plugin_stun_port = 1\nplugin_demo_string = x\nplugin_stun_port = 2"
-        self.assertEqual(
-            notes(text),
-            [
-                "siproxd.conf:1: kept for plugins, not in effect yet: "
-                "plugin_demo_string, plugin_stun_port"
-            ],
-        )
-
-    def test_misspelled_plugin_directive(self) -> None:
-        """
-        A directive of somebody else's plugin is kept; one like siproxd's is doubted.
-        """
-        settings = parse("plugin_shortdial_akye = *00")
-        self.assertEqual(
-            settings.plugin_directives, (Directive("plugin_shortdial_akye", "*00", 1),)
-        )
-        self.assertEqual(
-            str(settings.notes[0]),
-            "siproxd.conf:1: plugin_shortdial_akye: no plugin of siproxd reads this; "
-            "did you mean plugin_shortdial_akey?",
-        )
 
     def test_aliases(self) -> None:
         """

@@ -73,7 +73,7 @@ class ValueTests(SynchronousTestCase):
             f"load_plugin = {name}\n"
             for name in ("plugin_a.la", "/usr/lib/plugin_b.so", "plugin_c")
         )
-        self.assertEqual(parse(text).load_plugin, ("plugin_a", "plugin_b", "plugin_c"))
+        self.assertEqual(parse(text).load_plugin, ("a", "b", "c"))
 
     def test_values(self) -> None:
         """

@@ -13,13 +13,35 @@ from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 import siptwist
+from siptwist import plugins
 from siptwist.config import OPTIONS, Settings, parse
-from siptwist.options import show
+from siptwist.options import Option, show, table
+from siptwist.plugins.loading import configure
+from siptwist.plugins.stages import IPluginMaker
 
 ROOT = Path(__file__).parent.parent
 
 # "key = value", in effect or commented out; prose has a blank after its "#".
 OPTION_LINE = re.compile(r"(#?)([a-z]\w*) = (.*)")
+
+
+def plugin_options() -> dict[str, tuple[Option, object]]:
+    """
+    Every option of the plugins that come with siptwist, and its default.
+    """
+    found: dict[str, tuple[Option, object]] = {}
+    for maker in getPlugins(IPluginMaker, plugins):
+        defaults = maker.options()
+        for key, known in table(maker.options).items():
+            found[maker.prefix + key] = (known, getattr(defaults, key))
+    return found
+
+
+def all_options() -> dict[str, tuple[Option, object]]:
+    settings = Settings()
+    return {key: (known, getattr(settings, key)) for key, known in OPTIONS.items()} | (
+        plugin_options()
+    )
 
 
 class MetadataTests(SynchronousTestCase):
@@ -90,13 +112,14 @@ class SampleTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.text = (ROOT / "etc" / "siproxd.conf").read_text()
         self.lines = self.text.split("\n")
+        self.options = all_options()
         self.found = [found for line in self.lines if (found := OPTION_LINE.fullmatch(line))]
 
     def test_every_option_once(self) -> None:
         """
         Each option of the table is there, once, and nothing else.
         """
-        self.assertEqual(sorted(found[2] for found in self.found), sorted(OPTIONS))
+        self.assertEqual(sorted(found[2] for found in self.found), sorted(self.options))
 
     def test_nothing_else(self) -> None:
         """
@@ -119,7 +142,7 @@ class SampleTests(SynchronousTestCase):
         An option that has a default shows it.
         """
         for found in self.found:
-            default = show(getattr(Settings(), found[2]))
+            default = show(self.options[found[2]][1])
             if default:
                 self.assertEqual(found[3], default, found[2])
 
@@ -135,8 +158,12 @@ class SampleTests(SynchronousTestCase):
         """
         The file is good with every example put into effect.
         """
-        settings = parse("\n".join(f"{found[2]} = {found[3]}" for found in self.found))
-        self.assertEqual(set(settings.origins), set(OPTIONS))
+        text = "\n".join(f"{found[2]} = {found[3]}" for found in self.found)
+        makers = getPlugins(IPluginMaker, plugins)
+        text += "".join(f"\nload_plugin = {maker.name}" for maker in makers)
+        settings = parse(text, configure=configure)
+        given = set(settings.origins).union(*(one.origins for one in settings.plugins))
+        self.assertEqual(given, set(self.options))
 
     def test_in_effect(self) -> None:
         """
@@ -149,15 +176,19 @@ class SampleTests(SynchronousTestCase):
                 heading = paragraph
             for key in re.findall(r"^#?(\w+) = ", paragraph, re.M):
                 told = "ot in effect yet" in " ".join((heading + paragraph).split("\n# "))
-                self.assertEqual(told, OPTIONS[key].effect == "not in effect yet", key)
+                effect = self.options[key][0].effect
+                self.assertEqual(told, effect == "not in effect yet", key)
 
     def test_every_option_in_the_guide(self) -> None:
         """
-        The guide has a row for each option, with its default.
+        The guide has a row for each option, with its default; those of plugins last.
         """
         guide = (ROOT / "docs" / "configuration.rst").read_text()
         rows = re.findall(r"\* - ``(\w+)``\n +- ?(.*)\n +- (.*)", guide)
-        self.assertEqual([row[0] for row in rows], list(OPTIONS))
+        keys = [row[0] for row in rows]
+        self.assertEqual(keys[: len(OPTIONS)], list(OPTIONS))
+        self.assertEqual(sorted(keys), sorted(self.options))
         for key, default, text in rows:
-            self.assertEqual(default.strip("`"), show(getattr(Settings(), key)), key)
-            self.assertTrue(text.startswith(OPTIONS[key].help), key)
+            known, value = self.options[key]
+            self.assertEqual(default.strip("`"), show(value), key)
+            self.assertTrue(text.startswith(known.help), key)

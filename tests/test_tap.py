@@ -111,10 +111,10 @@ class CheckTests(TapCase):
         """
         What has no effect yet is said, with its line.
         """
-        status, output, _ = self.check("tcp_timeout = 5\nload_plugin = plugin_logcall.la\n")
+        status, output, _ = self.check("tcp_timeout = 5\nplugin_demo_string = x\n")
         self.assertEqual(status, 0)
         self.assertIn(f"{self.config}:2: not in effect yet: tcp_timeout\n", output)
-        self.assertIn(f"{self.config}:3: not in effect yet: load_plugin plugin_logcall\n", output)
+        self.assertIn(f"{self.config}:3: plugin_demo_string: plugin demo is not loaded", output)
 
     def test_bad(self) -> None:
         """

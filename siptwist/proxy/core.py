@@ -18,6 +18,7 @@ from siptwist.proxy.registration.masks import mask_in
 from siptwist.proxy.registration.registrar import Registrar
 from siptwist.proxy.registration.visitors import Visitor, Visitors
 from siptwist.proxy.routing import OutboundProxies, is_secure, outward, take_own_routes
+from siptwist.proxy.stages import Stages
 from siptwist.proxy.ticket import Ticket
 from siptwist.proxy.validation import METHODS, options_reply, validate
 from siptwist.sip.fields import NameAddr, parse_q
@@ -35,12 +36,13 @@ Guard = Callable[[Ticket, bool], Reply | Ticket]
 
 class Core:
     """
-    Decides, and touches nothing.
+    Decides, and touches nothing.  ``stages`` are those of plugins, if any is loaded.
 
     ``guard`` is asked about every request but REGISTER, when there is one.
     ``access``, ``proxies``, ``registrar`` and ``authenticate`` may change while running.
     """
 
+    stages: Stages | None = None
     guard: Guard | None = None
 
     def __init__(
@@ -90,6 +92,10 @@ class Core:
         :raises SIPError: with the status to answer with.
         """
         decision = self._decide(ticket)
+        if self.stages is not None and type(decision) is Forward:
+            decision = self.stages.pre_proxy(decision)
+            if type(decision) is Forward:
+                decision = decision._replace(asked=ticket)
         if type(decision) is Forward:
             headers, targets = ticket.request.headers, decision.targets
             if len(targets) > 1 or "max-breadth" in headers.first:
@@ -99,7 +105,10 @@ class Core:
     def _decide(self, ticket: Ticket) -> Decision:
         if not (self.access.is_open or self.access.may_send(ticket.source.host)):
             return Drop("hosts_deny_sip or hosts_allow_sip")
-        refusal = validate(ticket)
+        refusal: Reply | Drop | None = validate(ticket)
+        stages = self.stages
+        if refusal is None and stages is not None:
+            refusal = stages.validate(ticket)
         if refusal is not None:
             return refusal
         if self.loops.has_looped(ticket):
@@ -115,6 +124,12 @@ class Core:
             if type(passed) is Reply:
                 return passed
             ticket = cast(Ticket, passed)
+        if stages is not None:
+            found = stages.determine_target(ticket, is_phone)
+            if not isinstance(found, Ticket):
+                return found
+            ticket = found
+            is_own = ticket.uri is not None and identity.is_own(ticket.uri)
         if is_phone and "route" in ticket.request.headers.first:
             return self._outward(ticket)
         if is_own and ticket.uri is not None and not ticket.uri.user:
@@ -127,7 +142,7 @@ class Core:
         if ticket.in_dialog and not is_own and self._visitors.has_hop(ticket.source):
             # A phone out there whose registration has lapsed: its calls go on.
             return self._outward(ticket)
-        return self._nobody(ticket)
+        return self._unknown(ticket, is_phone)
 
     def _for_us(self, ticket: Ticket) -> Reply:
         if ticket.method == "OPTIONS":
@@ -135,6 +150,22 @@ class Core:
         if ticket.method not in METHODS:
             return Reply(501, why="unknown method for us")
         return Reply(404, why="nobody named")
+
+    def _unknown(self, ticket: Ticket, is_phone: bool) -> Decision:
+        """
+        Nobody is known: a plugin may name somebody, who must be a phone of ours.
+        """
+        stages = self.stages
+        found = None if stages is None else stages.unknown_party(ticket, is_phone)
+        if found is None:
+            return self._nobody(ticket)
+        if not isinstance(found, Ticket):
+            return found
+        is_own = found.uri is not None and self._identity.is_own(found.uri)
+        targets = self._targets(found, False, is_own)
+        if not targets:
+            return self._nobody(found)
+        return Forward(_without_routes(found), targets, is_phone, True, "to a phone, by a plugin")
 
     def _nobody(self, ticket: Ticket) -> Reply:
         uri = ticket.uri

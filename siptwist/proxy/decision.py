@@ -65,6 +65,7 @@ class Forward(Value):
     Send the request of ``ticket`` on, to the targets in the order of their q.
 
     ``from_phone`` and ``to_phone`` say which of the two ends is ours to mask.
+    ``asked`` is the request as it was before plugins changed it, if any is loaded.
     """
 
     ticket: Ticket
@@ -72,12 +73,13 @@ class Forward(Value):
     from_phone: bool
     to_phone: bool
     why: str = ""
+    asked: Ticket | None = None
 
     def with_ticket(self, ticket: Ticket) -> Forward:
         """
         The same way, with another message.
         """
-        return Forward(ticket, self.targets, self.from_phone, self.to_phone, self.why)
+        return Forward(ticket, self.targets, self.from_phone, self.to_phone, self.why, self.asked)
 
 
 Decision = Reply | Drop | Forward

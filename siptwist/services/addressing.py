@@ -112,6 +112,13 @@ class AddressService(Service):
     def _stay(self, failure: Failure) -> None:
         self._complain(failure.getErrorMessage())
 
+    def learn(self, public: str) -> Any:
+        """
+        Somebody knows by what address the outside sees us.
+        """
+        self._public = public
+        return self.look()
+
     def resolve(self) -> Any:
         """
         Ask for the address of ``host_outbound``.

@@ -107,6 +107,8 @@ class AnnouncingService(Service):
         yield self._media()
         if self._settings.manhole_port:
             yield f"Console: ssh -p {self._settings.manhole_port} 127.0.0.1"
+        if self._settings.plugins:
+            yield f"Plugins: {', '.join(one.maker.name for one in self._settings.plugins)}"
         yield f"Off: {'; '.join(self._off())}"
 
     def _by_name(self) -> str:
@@ -141,7 +143,8 @@ class AnnouncingService(Service):
         if not settings.rtp_proxy_enable:
             yield "relaying of media (rtp_proxy_enable)"
         yield "SIP over TCP and TLS"
-        yield "plugins"
+        if not settings.plugins:
+            yield "plugins"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -38,6 +38,10 @@ HELD_SECONDS = 12 * 3600.0
 Addresses = Callable[[Side, bool], tuple[str, str]]
 
 
+#: Told of each call that is closed: its key, why, and its media if it had any.
+Ended = Callable[[CallKey, str, MediaCall | None], object]
+
+
 @implementer(IMediaBackend)
 class RelayingService(Service):
     """
@@ -62,6 +66,7 @@ class RelayingService(Service):
 
     name = "relaying"
     _log = logger()
+    ended: Ended | None = None
 
     def __init__(
         self,
@@ -180,9 +185,13 @@ class RelayingService(Service):
 
     def close(self, key: CallKey, reason: str) -> None:
         call = self._table.pop(key)
-        if call is None:
-            return
-        now = self._reactor.seconds()
+        if call is not None:
+            self._end(call, reason)
+        if self.ended is not None:
+            self.ended(key, reason, call)
+
+    def _end(self, call: MediaCall, reason: str) -> None:
+        key, now = call.key, self._reactor.seconds()
         self._release(call.close(), now)
         self._log.info(
             "Media of {call_id!r} ended: {reason}, {seconds:.0f} s, {sent} packets from the "

@@ -169,6 +169,8 @@ class SignalingService(Service):
         self.reply(transaction, ticket, Reply(200, why="INVITE cancelled"))
         context = invite.user
         if isinstance(context, Context):
+            if self.core.stages is not None:
+                self.core.stages.pre_proxy(context.forward.with_ticket(ticket))
             self.forwarding.cancel(context)
 
     def still_waiting(self, transaction: ServerTransaction, request: Request) -> None:

@@ -5,6 +5,7 @@ repeated, repeats what is lost, and hands up what is new.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from twisted.application.service import Service
@@ -14,10 +15,8 @@ from zope.interface import implementer
 from siptwist.errors import SIPError
 from siptwist.interfaces import IMessageSender, IUndeliverable
 from siptwist.logs import logger
-from siptwist.sip.fields import CSeq
-from siptwist.sip.headers import Header, Headers, make_header
 from siptwist.sip.hop import Hop, Side
-from siptwist.sip.message import Request, Response, cseq_of
+from siptwist.sip.message import Request, Response
 from siptwist.sip.timers import TimerWheel
 from siptwist.sip.transaction import (
     ClientTransaction,
@@ -26,6 +25,7 @@ from siptwist.sip.transaction import (
     ServerTransaction,
     State,
     client_key,
+    derived,
     sent_key,
     server_key,
 )
@@ -102,6 +102,8 @@ class Patience:
 
 
 Waiting = ServerTransaction | ClientTransaction | Patience
+# Makes of a response the one that is sent.
+Dress = Callable[[Response, Hop, Side], Response]
 
 
 @implementer(IUndeliverable)
@@ -111,10 +113,13 @@ class TransactionService(Service):
 
     :param limit: how many server transactions may exist; above it, requests
         are answered 503 without state.
+
+    ``dress`` is shown every response that goes out, if anybody wants to see them.
     """
 
     _log = logger()
     user: TransactionUser
+    dress: Dress | None = None
 
     def __init__(self, reactor: IReactorTime, sender: IMessageSender, limit: int = 100_000) -> None:
         self._reactor = reactor
@@ -176,6 +181,8 @@ class TransactionService(Service):
         Send a response in a transaction, and again if it must be; whether it
         was sent.
         """
+        if self.dress is not None:
+            response = self.dress(response, transaction.source, transaction.side)
         data = bytes(response)
         was_final = transaction.is_final
         if not transaction.respond(response.status, data, self._reactor.seconds()):
@@ -231,7 +238,7 @@ class TransactionService(Service):
         request, transaction.request = transaction.request, None
         if request is not None and transaction.is_invite and response.status >= 300:
             to = next(header for header in response.headers if header[0] == "to")
-            transaction.ack = bytes(_derived(request, "ACK", to))
+            transaction.ack = bytes(derived(request, "ACK", to))
             self.sender.send(transaction.ack, transaction.hop, transaction.side)
 
     def send(
@@ -277,7 +284,7 @@ class TransactionService(Service):
 
     def _send_cancel(self, transaction: ClientTransaction) -> None:
         if transaction.request is not None:
-            cancel = _derived(transaction.request, "CANCEL", None)
+            cancel = derived(transaction.request, "CANCEL", None)
             self.send(cancel, transaction.branch, transaction.hop, transaction.side, None)
 
     # Hops that cannot be reached
@@ -375,26 +382,3 @@ class TransactionService(Service):
             self.sender.send(transaction.last, transaction.source, transaction.side)
         elif transaction.request is not None:
             self.sender.send(bytes(transaction.request), transaction.hop, transaction.side)
-
-
-_DERIVED = frozenset({"from", "to", "call-id", "route"})
-
-
-def _derived(request: Request, method: str, to: Header | None) -> Request:
-    """
-    The ACK for a refusal (RFC 3261 section 17.1.1.3) or the CANCEL (section
-    9.1) of a request of ours.
-    """
-    kept = [header for header in request.headers if header[0] in _DERIVED]
-    if to is not None:
-        kept = [to if header[0] == "to" else header for header in kept]
-    via = next(header for header in request.headers if header[0] == "via")
-    number = cseq_of(request).number
-    made = [
-        via,
-        make_header("Max-Forwards", "70"),
-        *kept,
-        make_header("CSeq", str(CSeq(number, method))),
-        make_header("Content-Length", "0"),
-    ]
-    return Request(method, request.uri, Headers(made))

@@ -11,6 +11,8 @@ import enum
 import re
 from typing import Any
 
+from siptwist.sip.fields import CSeq
+from siptwist.sip.headers import Header, Headers, make_header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, call_id_of, cseq_of, from_of, via_of
 from siptwist.sip.timers import LIFETIME, T1, T2, T4, TIMER_C
@@ -342,3 +344,26 @@ class ClientTransaction:
             self.interval = doubled if self.is_invite else min(doubled, T2)
         self.due = min(self.due + self.interval, end)
         return Event.RESEND
+
+
+_DERIVED = frozenset({"from", "to", "call-id", "route"})
+
+
+def derived(request: Request, method: str, to: Header | None) -> Request:
+    """
+    The ACK for a refusal (RFC 3261 section 17.1.1.3) or the CANCEL (section
+    9.1) of a request of ours.
+    """
+    kept = [header for header in request.headers if header[0] in _DERIVED]
+    if to is not None:
+        kept = [to if header[0] == "to" else header for header in kept]
+    via = next(header for header in request.headers if header[0] == "via")
+    number = cseq_of(request).number
+    made = [
+        via,
+        make_header("Max-Forwards", "70"),
+        *kept,
+        make_header("CSeq", str(CSeq(number, method))),
+        make_header("Content-Length", "0"),
+    ]
+    return Request(method, request.uri, Headers(made))

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from siptwist import config
 from siptwist.composition import compose
 from siptwist.net.addresses import Chosen, Interface
+from siptwist.plugins.loading import configure
 from siptwist.proxy.registration.location import Binding
 from siptwist.services.serving.context import Context
 from siptwist.sip.fields import NameAddr
@@ -68,7 +69,8 @@ class Proxy:
     ) -> None:
         self.reactor = MemoryUDPReactor()
         self.reactor.advance(NOW)
-        settings = config.parse("rtp_port_low = 7070\nrtp_port_high = 7089\n" + text)
+        text = "rtp_port_low = 7070\nrtp_port_high = 7089\n" + text
+        settings = config.parse(text, configure=configure)
         near, far = (
             Interface(name, IPv4Interface(address))
             for name, address in (("lan", inside), ("wan", outside))

@@ -205,7 +205,7 @@ class Forwarding:
         if name in identity.names or is_full or context.transaction is None:
             raise SIPError("Loop Detected", 482)
         self._core.identity = replace(identity, names=identity.names | {name})
-        self.above.serve(context.transaction, context.forward.ticket)
+        self.above.serve(context.transaction, context.forward.asked or context.forward.ticket)
 
     def _transmit(
         self, context: Context, branch: str, target: Target, hops: list[Hop], side: Side
@@ -227,6 +227,8 @@ class Forwarding:
             raise NoFreePorts("Too many registrations")
         if side is Side.OUTSIDE:
             self._peers.note(hops[0])
+        if self._core.stages is not None:
+            request = self._core.stages.leave(request, context.forward.ticket, passage)
         if context.transaction is None:
             self.sender.send(bytes(request), hops[0], side)
             return
@@ -318,6 +320,8 @@ class Forwarding:
             headers = response.headers.replaced({"via": ticket.vias})
             self._transactions.respond(transaction, response._replace(headers=headers))
             return
+        if self._core.stages is not None:
+            response = self._core.stages.response(response, passage)
         try:
             answer = self._passages.answer(passage, response, self._core.identity)
             description = self._negotiation.of_response(passage, response, self._core.identity)

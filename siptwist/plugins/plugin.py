@@ -1,0 +1,120 @@
+"""
+What a plugin is made of, and what it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from siptwist.config import Settings
+from siptwist.interfaces import IMediaBackend, IMessageSender, IResolver
+from siptwist.logs import OwnLogger
+from siptwist.plugins.stages import IPluginMaker
+from siptwist.proxy.decision import Reply
+from siptwist.proxy.identity import Identity
+from siptwist.proxy.registration.location import Locations
+from siptwist.proxy.session.dialogs import Dialogs
+from siptwist.proxy.ticket import Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """
+    What a plugin may use of the proxy it lives in.
+
+    ``log`` is its own logger, and ``now`` the time in seconds.  ``settings`` are the
+    options of siptwist, ``identity`` says who we are at the moment, ``locations`` who
+    is registered, ``dialogs`` and ``media.calls()`` which calls there are.  ``sender``
+    sends from our SIP sockets, ``resolver`` finds hosts, and ``reactor`` has timers.
+    ``learn_public_address`` is told what address the outside sees, as
+    ``host_outbound`` would say it.
+    """
+
+    log: OwnLogger
+    now: Callable[[], float]
+    settings: Settings
+    identity: Callable[[], Identity]
+    locations: Locations
+    dialogs: Dialogs
+    media: IMediaBackend
+    sender: IMessageSender
+    resolver: IResolver
+    reactor: IReactorTime
+    learn_public_address: Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """
+    The table of a plugin that has no options.
+    """
+
+
+def nothing_wrong(options: Any) -> Iterable[tuple[str, str]]:
+    """
+    The check of a plugin whose options are good one by one.
+    """
+    return ()
+
+
+@implementer(IPlugin, IPluginMaker)
+class PluginMaker:
+    """
+    Offers a plugin: a module-level name that holds one of these is found.
+
+    :param name: what ``load_plugin`` says, without ``plugin_``.
+    :param make: makes the plugin of its options and its house: mostly a class.
+    :param options: a frozen dataclass whose lines are
+        ``key: type = option(default, read, help)``; ``key`` is read from the directive
+        ``plugin_<name>_<key>``.
+    :param methods: the SIP methods whose messages it wants to see; ``None`` is all.
+    :param check: says what is wrong with options that are good one by one: pairs of a
+        key and a sentence.
+    :param needs: keys without which the plugin has nothing to do: when one is not set
+        the operator is told, and the plugin is left out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[Any, House], object],
+        options: Any = NoOptions,
+        methods: Iterable[str] | None = None,
+        check: Callable[[Any], Iterable[tuple[str, str]]] = nothing_wrong,
+        needs: Iterable[str] = (),
+    ) -> None:
+        self.name = name
+        self.prefix = f"plugin_{name}_"
+        self.options = options
+        self.methods = None if methods is None else frozenset(methods)
+        self.needs = tuple(needs)
+        self._check = check
+        self._make = make
+
+    def check(self, options: Any) -> Iterable[tuple[str, str]]:
+        return self._check(options)
+
+    def make(self, options: Any, house: House) -> object:
+        return self._make(options, house)
+
+
+def retargeted(ticket: Ticket, uri: str) -> Ticket:
+    """
+    The same request with another Request-URI.
+    """
+    return ticket.with_request(ticket.request._replace(uri=uri))
+
+
+def moved(uri: str, why: str) -> Reply:
+    """
+    Tell the caller to call ``uri`` instead (RFC 3261 section 21.3.3).
+
+    :param why: for the log.
+    """
+    return Reply(302, headers=(("Contact", f"<{uri}>"),), why=why)

@@ -1,0 +1,115 @@
+"""
+Which plugins are asked at a stage, and what becomes of those that raise.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from siptwist.logs import logger
+from siptwist.sip.message import Request, Response
+
+# Seconds between two complaints about one plugin, and how long a message may be on
+# its way after a plugin has failed it (RFC 3261, 64 * T1).
+COMPLAINT_SECONDS, MESSAGE_SECONDS = 60.0, 32.0
+# Messages that some plugin is not asked about again.
+FAILED_LIMIT = 1024
+
+Message = Request | Response
+
+
+class Hook(NamedTuple):
+    """
+    One plugin at one stage; ``methods`` are those it wants, ``None`` is all.
+    """
+
+    name: str
+    stage: str
+    call: Callable[..., Any]
+    methods: frozenset[str] | None = None
+
+
+class Chain:
+    """
+    The hooks of one stage, in the order of loading.  False when there is none.
+    """
+
+    __slots__ = ("_by_method", "_others", "hooks")
+
+    def __init__(self, hooks: Iterable[Hook] = ()) -> None:
+        self.hooks = tuple(hooks)
+        self._others = tuple(hook for hook in self.hooks if hook.methods is None)
+        named = frozenset().union(*(hook.methods or () for hook in self.hooks))
+        self._by_method = {
+            method: tuple(
+                hook for hook in self.hooks if hook.methods is None or method in hook.methods
+            )
+            for method in named
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self.hooks)
+
+    def of(self, method: str) -> tuple[Hook, ...]:
+        """
+        Those who want to see messages of a method.
+        """
+        return self._by_method.get(method, self._others)
+
+
+class Failures:
+    """
+    Plugins that raised: logged once a minute each, and not asked again about the
+    message that they failed.
+    """
+
+    _log = logger()
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._complained: dict[str, tuple[float, int]] = {}
+        self._failed: OrderedDict[tuple[str, object], float] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._failed)
+
+    def note(self, hook: Hook, message: Message | None = None) -> None:
+        """
+        The exception that is being handled is this hook's fault.
+        """
+        now = self._now()
+        if message is not None and len(self._failed) < FAILED_LIMIT:
+            self._failed[hook.name, _key(message)] = now
+        since, count = self._complained.get(hook.name, (None, 0))
+        if since is not None and now - since < COMPLAINT_SECONDS:
+            self._complained[hook.name] = (since, count + 1)
+            return
+        self._complained[hook.name] = (now, 0)
+        self._log.failure(
+            "Plugin {name} failed at stage {stage}; {count} more failures since the last one "
+            "that was logged",
+            name=hook.name,
+            stage=hook.stage,
+            count=count,
+        )
+
+    def without(self, hooks: tuple[Hook, ...], message: Message) -> tuple[Hook, ...]:
+        """
+        The hooks of plugins that have not failed this message.
+        """
+        limit = self._now() - MESSAGE_SECONDS
+        while self._failed and next(iter(self._failed.values())) <= limit:
+            self._failed.popitem(last=False)
+        key = _key(message)
+        return tuple(hook for hook in hooks if (hook.name, key) not in self._failed)
+
+
+def _key(message: Message) -> object:
+    """
+    What a message is known by, whatever is changed in it on its way through us.
+    """
+    headers = message.headers
+    status = message.status if isinstance(message, Response) else 0
+    return headers.get("call-id"), headers.get("cseq"), status

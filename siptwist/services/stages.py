@@ -1,0 +1,241 @@
+"""
+One message, and the plugins that are asked about it on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from siptwist.errors import MalformedMessage
+from siptwist.media.calls import MediaCall
+from siptwist.media.stream import CallKey
+from siptwist.plugins.stages import STAGES
+from siptwist.proxy.decision import Decision, Drop, Forward, Reply
+from siptwist.proxy.passage import Passage
+from siptwist.proxy.session.records import Records
+from siptwist.proxy.ticket import Ticket
+from siptwist.services.chains import Chain, Failures, Hook
+from siptwist.sip.hop import Hop, Side
+from siptwist.sip.message import Request, Response, response_with_body, with_body
+from siptwist.sip.sdp import find_sdp
+
+_Message = TypeVar("_Message", Request, Response)
+
+_REFUSALS = (Reply, Drop)
+_DECISIONS = (Reply, Drop, Forward)
+_ANYTHING = (Ticket, Reply, Drop, Forward)
+
+
+class Stages:
+    """
+    What the rest of the proxy asks of plugins.  Nothing here raises.
+
+    ``chains`` are the plugins at each stage.
+    """
+
+    def __init__(self, now: Callable[[], float], failures: Failures) -> None:
+        self._now = now
+        self._failures = failures
+        self._records = Records()
+        self.chains = dict.fromkeys(STAGES, Chain())
+
+    @property
+    def chains(self) -> dict[str, Chain]:
+        return self._chains
+
+    @chains.setter
+    def chains(self, chains: dict[str, Chain]) -> None:
+        self._chains = chains
+        # Looked up for every message.
+        self._validate = chains["validate"]
+        self._determine_target = chains["determine_target"]
+        self._unknown_party = chains["unknown_party"]
+        self._pre_proxy = chains["pre_proxy"]
+        self._media = chains["media"]
+        self._response = chains["response"]
+        self._post_proxy = chains["post_proxy"]
+        self._call_ended = chains["call_ended"]
+
+    # What arrives
+
+    def raw(self, data: bytes, source: Hop, side: Side) -> bytes:
+        """
+        What is to be read in the place of ``data``; nothing when it was for a plugin.
+        """
+        for hook in self._chains["raw"].hooks:
+            try:
+                found = hook.call(data, source, side)
+                if found is None:
+                    continue
+                data = _one_of((bytes,), found)
+            except Exception:
+                self._failures.note(hook)
+            if not data:
+                break
+        return data
+
+    # Requests
+
+    def validate(self, ticket: Ticket) -> Reply | Drop | None:
+        found: Reply | Drop | None = None
+        for hook in self._hooks(self._validate, ticket.method, ticket.request):
+            found = self._ask(hook, ticket.request, _REFUSALS, ticket)
+            if found is not None:
+                break
+        return found
+
+    def determine_target(self, ticket: Ticket, from_phone: bool) -> Ticket | Decision:
+        for hook in self._hooks(self._determine_target, ticket.method, ticket.request):
+            found = self._ask(hook, ticket.request, _ANYTHING, ticket, from_phone)
+            if found is not None:
+                if not isinstance(found, Ticket):
+                    return found  # type: ignore[no-any-return]
+                ticket = found
+        return ticket
+
+    def unknown_party(self, ticket: Ticket, from_phone: bool) -> Ticket | Decision | None:
+        found: Ticket | Decision | None = None
+        for hook in self._hooks(self._unknown_party, ticket.method, ticket.request):
+            found = self._ask(hook, ticket.request, _ANYTHING, ticket, from_phone)
+            if found is not None:
+                break
+        return found
+
+    def pre_proxy(self, forward: Forward) -> Decision:
+        for hook in self._hooks(self._pre_proxy, forward.ticket.method, forward.ticket.request):
+            found = self._ask(hook, forward.ticket.request, _ANYTHING, forward)
+            if isinstance(found, Ticket):
+                forward = forward._replace(ticket=found)
+            elif isinstance(found, Forward):
+                forward = found
+            elif found is not None:
+                return found  # type: ignore[no-any-return]
+        ticket = forward.ticket
+        if self._media and ticket.request.body:
+            request = self._describe(ticket.request, ticket.method, forward.from_phone, with_body)
+            if request is not ticket.request:
+                forward = forward._replace(ticket=ticket.with_request(request))
+        return forward
+
+    def leave(self, request: Request, ticket: Ticket, passage: Passage) -> Request:
+        """
+        A request goes out as ``request``.
+        """
+        if self._call_ended:
+            self._records.begin(ticket, passage)
+        if not self._post_proxy:
+            return request
+        return self._send(request, passage.method, passage.hop, passage.side)
+
+    # Responses
+
+    def response(self, response: Response, passage: Passage) -> Response:
+        """
+        A response is on its way back.
+        """
+        for hook in self._hooks(self._response, passage.method, response):
+            found = self._ask(hook, response, (Response,), response, passage)
+            response = response if found is None else found
+        if self._media and response.body:
+            response = self._describe(
+                response, passage.method, passage.to_phone, response_with_body
+            )
+        if self._call_ended:
+            self._records.answer(passage, response.status, self._now())
+        return response
+
+    def respond(self, response: Response, hop: Hop, side: Side) -> Response:
+        """
+        A response goes out, of whoever it is.
+        """
+        return self._send(response, response.headers.cseq.method, hop, side)
+
+    # Calls
+
+    def end_call(self, key: CallKey, reason: str, media: MediaCall | None) -> None:
+        """
+        A call is over; its media was ``media``.
+        """
+        if not self._call_ended:
+            return
+        call = self._records.end(key, reason, media, self._now())
+        if call is None:
+            return
+        for hook in self._call_ended.hooks:
+            try:
+                hook.call(call)
+            except Exception:
+                self._failures.note(hook)
+
+    # How they are asked
+
+    def _hooks(self, chain: Chain, method: str, message: Request | Response) -> tuple[Hook, ...]:
+        hooks = chain.of(method)
+        if hooks and self._failures:
+            return self._failures.without(hooks, message)
+        return hooks
+
+    def _ask(
+        self, hook: Hook, message: Request | Response, kinds: tuple[type, ...], *arguments: Any
+    ) -> Any:
+        """
+        What a plugin says; ``None`` when it raises, or says what it may not.
+        """
+        try:
+            found = hook.call(*arguments)
+            return None if found is None else _one_of(kinds, found)
+        except Exception:
+            self._failures.note(hook, message)
+            return None
+
+    def _send(self, message: _Message, method: str, hop: Hop, side: Side) -> _Message:
+        for hook in self._hooks(self._post_proxy, method, message):
+            found = self._ask(hook, message, (type(message),), message, hop, side)
+            message = message if found is None else found
+        return message
+
+    def _describe(
+        self,
+        message: _Message,
+        method: str,
+        from_phone: bool,
+        with_body: Callable[[_Message, bytes], _Message],
+    ) -> _Message:
+        """
+        The message with the session description that plugins make of its own.
+        """
+        hooks = self._hooks(self._media, method, message)
+        place = _place(message) if hooks else None
+        if place is None:
+            return message
+        body = message.body
+        start, end = place
+        before = sdp = body[start:end]
+        for hook in hooks:
+            found = self._ask(hook, message, (bytes,), sdp, message, from_phone)
+            sdp = sdp if found is None else found
+        return message if sdp == before else with_body(message, body[:start] + sdp + body[end:])
+
+
+def _one_of(kinds: tuple[type, ...], found: Any) -> Any:
+    if not isinstance(found, kinds):
+        names = ", ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{type(found).__name__} returned, and not one of {names} or None")
+    return found
+
+
+def _place(message: Request | Response) -> tuple[int, int] | None:
+    """
+    Where the session description is in a body; a body that cannot be read has none,
+    and is refused further on.
+    """
+    headers = message.headers
+    try:
+        return find_sdp(
+            headers.get("content-type") or "",
+            message.body,
+            headers.get("content-encoding") or "",
+        )
+    except MalformedMessage:
+        return None
