@@ -42,7 +42,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 interop: $(VENV)/installed-dev
-	SIPTWIST_INTEROP=1 $(TRIAL) tests.interop
+	SIPTWIST_INTEROP=1 $(TRIAL) tests.interop tests.services.test_endurance
 
 bench: $(VENV)/installed-dev
 	@$(BIN)/python -m bench
