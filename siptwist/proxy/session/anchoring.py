@@ -54,21 +54,15 @@ class Description(NamedTuple):
         """
         One for each m= line, in order.
         """
-        spare = surplus(self.session, self.signaling_host) if self.is_offer else frozenset()
-        return tuple(
-            [
-                StreamOffer(
-                    index,
-                    medium.kind,
-                    _endpoint(medium) if index not in spare else _REFUSED,
-                    medium.held,
-                    medium.proto,
-                    medium.text,
-                    medium.has_ice,
-                )
-                for index, medium in enumerate(self.session.media)
-            ]
-        )
+        session, streams = self.session, []
+        spare = surplus(session, self.signaling_host) if self.is_offer else frozenset()
+        for index, medium in enumerate(session.media):
+            where = _REFUSED if index in spare else _endpoint(medium)
+            kind, proto, text = medium.kind, medium.proto, medium.text
+            streams.append(
+                StreamOffer(index, kind, where, medium.held, proto, text, medium.has_ice)
+            )
+        return tuple(streams)
 
 
 def find_session(message: Request | Response) -> tuple[SessionDescription, int, int] | None:
@@ -92,12 +86,13 @@ def find_session(message: Request | Response) -> tuple[SessionDescription, int, 
 
 
 def _endpoint(medium: MediaDescription) -> Endpoint:
-    # Who awaits candidates gives no address, and who holds none to send to.
-    host = medium.connection or ""
+    host, rtcp = medium.connection or "", medium.rtcp
     if is_null(host):
+        # Who awaits candidates gives no address, and who holds none to send to.
         host = NOWHERE if medium.is_null else ""
-    rtcp_host = medium.rtcp[0] if medium.rtcp else None
-    return Endpoint(host, medium.port, medium.rtcp_port, rtcp_host or "")
+    if rtcp is None:
+        return Endpoint(host, medium.port, medium.rtcp_port)
+    return Endpoint(host, medium.port, rtcp[1], rtcp[0] or "")
 
 
 def _rewritten(body: bytes, description: Description, granted: Sequence[Endpoint]) -> bytes:

@@ -11,7 +11,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from siptwist.errors import MalformedSDP
 from siptwist.sip.sdp.grammar import (
@@ -41,6 +41,7 @@ from siptwist.sip.sdp.grammar import (
     is_null,
 )
 from siptwist.sip.sdp.rewriting import Credentials, Line, Rewriting
+from siptwist.sip.values import Value, as_value
 
 MAX_MEDIA = 64
 #: The port of a stream whose ICE candidates come later (RFC 8840 section 4.1.1).
@@ -51,7 +52,8 @@ _VERSION = re.compile(r"v=0[ \t]*(?:\r?\n|\Z)")
 _NAME = re.compile(r"(?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+\.?")
 
 
-class MediaDescription(NamedTuple):
+@as_value
+class MediaDescription(Value):
     """
     One m= line and what belongs to it (RFC 8866 section 5.14).
 
@@ -120,7 +122,8 @@ class _Section:
         self.words = words
 
 
-class SessionDescription(NamedTuple):
+@as_value
+class SessionDescription(Value):
     """
     A session description as it was received.
 
@@ -155,13 +158,11 @@ class SessionDescription(NamedTuple):
         origin = _read_lines(text, end, session, sections, lines) or origin
         if len(sections) > MAX_MEDIA:
             raise MalformedSDP(f"More than {MAX_MEDIA} media in SDP")
-        ends = [*[section.start for section in sections[1:]], len(text)]
-        media = tuple(
-            [
-                _describe(section, session, text[section.start : end])
-                for section, end in zip(sections, ends, strict=False)
-            ]
-        )
+        media: tuple[MediaDescription, ...]
+        if len(sections) == 1:
+            media = (_describe(sections[0], session, text[sections[0].start :]),)
+        else:
+            media = _describe_all(sections, session, text)
         return cls(origin, session.connection, media, text, lines)
 
     def rewrite(
@@ -207,8 +208,10 @@ def _read_head(
     session.connection = host
     start, end = head.span(8)
     sections.append(_Section(head.start(7) - 2, (kind, port, None, proto, formats)))
-    lines.append((ORIGIN, -1, *head.span(1), None))
-    lines.append((CONNECTION, -1, *head.span(4), host))
+    from_, to = head.span(1)
+    lines.append((ORIGIN, -1, from_, to, None))
+    from_, to = head.span(4)
+    lines.append((CONNECTION, -1, from_, to, host))
     lines.append((MEDIA, 0, start, end, None))
     return origin, head.end()
 
@@ -286,6 +289,18 @@ def _read_rtcp(match: re.Match[str]) -> tuple[str | None, int]:
     if host is not None:
         check_address(match[RTCP_TYPE], host)
     return host, _check_port(match[RTCP_PORT])
+
+
+def _describe_all(
+    sections: list[_Section], session: _Section, text: str
+) -> tuple[MediaDescription, ...]:
+    ends = [*[section.start for section in sections[1:]], len(text)]
+    return tuple(
+        [
+            _describe(section, session, text[section.start : end])
+            for section, end in zip(sections, ends, strict=False)
+        ]
+    )
 
 
 def _describe(section: _Section, session: _Section, text: str) -> MediaDescription:

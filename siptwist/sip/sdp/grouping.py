@@ -9,7 +9,7 @@ import re
 from siptwist.sip.sdp.description import SessionDescription
 
 # a=group:ANAT *(SP identification-tag)                    (RFC 5888 section 5)
-_GROUP = re.compile(r"\na=group:ANAT((?: [!-~]+)*)", re.I)
+_GROUP = re.compile(r"\na=group:ANAT((?: [!-~]+)*)")
 _TAG = re.compile(r"\na=mid:([!-~]+)")
 
 
@@ -20,7 +20,7 @@ def surplus(session: SessionDescription, near: str) -> frozenset[int]:
 
     :param near: an address of the party: a stream of its family is preferred.
     """
-    if "ANAT" not in session.text and "anat" not in session.text:
+    if "ANAT" not in session.text:
         return frozenset()
     tags: dict[str, int] = {}
     for index, medium in enumerate(session.media):
