@@ -576,6 +576,24 @@ class EndTests(RelayingCase):
         self.reactor.pump([1.0] * 6)
         self.assertEqual((self.silenced, self.reactor.ports), ([KEY], {}))
 
+    def test_one_way_call_keeps_no_other(self) -> None:
+        """
+        Media of one party alone keep its own call, and no other one that is silent
+        (F4 of siproxd: they kept the first call of its table, and ended it with theirs).
+        """
+        other = CallKey("other", "t", Side.INSIDE, Side.OUTSIDE)
+        self.establish(other)
+        _, outside = self.establish()
+        for n in range(10):
+            outside.deliver(rtp(n), FRIEND)
+            self.reactor.pump([5.0])
+        self.assertEqual((self.silenced, len(self.reactor.ports)), ([other], 4))
+        self.service.close(KEY, "BYE")
+        inside, outside = self.establish(other)
+        self.service.close(KEY, "BYE")
+        inside.deliver(rtp(1), PHONE)
+        self.assertEqual(outside.sent, [(rtp(1), FRIEND)])
+
     def test_media_keep_a_call(self) -> None:
         """
         A packet now and then keeps the call.
