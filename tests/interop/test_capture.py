@@ -15,12 +15,12 @@ from tests.interop.capture import Packet, read_pcap, revealing_lines
 _HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
 
 
-def _frame(data: bytes, fragment: int = 0, protocol: int = 17) -> bytes:
+def _frame(data: bytes, fragment: int = 0, protocol: int = 17, tos: int = 0) -> bytes:
     """
     A captured Ethernet frame from 10.0.0.11 to 203.0.113.13.
     """
     addresses = socket.inet_aton("10.0.0.11") + socket.inet_aton("203.0.113.13")
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(data), 7, fragment, 64, protocol, 0)
+    head = struct.pack("!BBHHHBBH", 0x45, tos, 20 + len(data), 7, fragment, 64, protocol, 0)
     frame = b"\0" * 12 + b"\x08\x00" + head + addresses + data
     return struct.pack("<IIII", 5, 500000, len(frame), len(frame)) + frame
 
@@ -48,6 +48,14 @@ class ReadTests(SynchronousTestCase):
         """
         wanted = Packet(5.5, "10.0.0.11", 5060, "203.0.113.13", 5070, b"hello")
         self.assertEqual(self.read(_frame(_datagram(b"hello"))), [wanted])
+
+    def test_marked(self) -> None:
+        """
+        The class of service of a packet is read, and the sender of RTP.
+        """
+        speech = b"\x80\0\0\1" + bytes(4) + b"\0\0\1\2" + bytes(160)
+        (packet,) = self.read(_frame(_datagram(speech), tos=46 << 2))
+        self.assertEqual((packet.dscp, packet.ssrc), (46, 258))
 
     def test_fragments(self) -> None:
         """
