@@ -41,7 +41,7 @@ from siptwist.services.addressing import AddressService
 from siptwist.services.announcing import AnnouncingService, ProxyService
 from siptwist.services.authentication import AuthenticationService
 from siptwist.services.console.console import Console, make_manhole
-from siptwist.services.extensions import ExtensionService
+from siptwist.services.extensions import Askers, ExtensionService
 from siptwist.services.keepalive import KeepaliveService
 from siptwist.services.listening import ListeningService
 from siptwist.services.registrations import RegistrationService
@@ -74,6 +74,7 @@ class Parts:
     passages: Passages
     listening: ListeningService
     authentication: AuthenticationService | None = None
+    extensions: ExtensionService | None = None
     keepalive: KeepaliveService | None = None
     console: Console | None = None
     extensions: Any = None
@@ -217,12 +218,10 @@ def _extensions(
     resolver: Resolver,
     addressing: AddressService | None,
     reactor: Any,
-) -> ExtensionService | None:
+) -> ExtensionService:
     """
     The plugins, and what they may use.
     """
-    if not parts.settings.plugins:
-        return None
 
     def house(log: OwnLogger) -> House:
         return House(
@@ -239,9 +238,9 @@ def _extensions(
             addressing.learn if addressing else lambda host: None,
         )
 
-    extensions = ExtensionService(reactor, parts.settings.plugins, house)
-    extensions.join(parts.core, parts.transactions, parts.relaying, listening)
-    return extensions
+    askers = Askers(parts.core, parts.signaling, parts.transactions, parts.relaying)
+    parts.extensions = ExtensionService(reactor, parts.settings.plugins, house, askers)
+    return parts.extensions
 
 
 def compose(

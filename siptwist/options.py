@@ -53,7 +53,8 @@ class Directive(NamedTuple):
     line: int
 
 
-class Configured(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Configured:
     """
     A plugin to be loaded: the :class:`~siptwist.plugins.plugin.PluginMaker` that the
     file names, its options, and the line that set each of them.
@@ -61,7 +62,7 @@ class Configured(NamedTuple):
 
     maker: Any
     options: Any
-    origins: Mapping[str, str]
+    origins: Mapping[str, str] = field(compare=False)
 
 
 class Row(NamedTuple):

@@ -22,6 +22,7 @@ from siptwist.net import addresses
 from siptwist.net.addresses import Chosen, Interface
 from siptwist.services.announcing import AnnouncingService
 from siptwist.services.authentication import AuthenticationService
+from siptwist.services.extensions import ExtensionService
 from siptwist.services.keepalive import KeepaliveService
 from siptwist.services.listening import ListeningService
 from siptwist.services.registrations import RegistrationService, StoreClosed
@@ -282,6 +283,7 @@ class StartTests(TapCase):
         self.assertEqual(
             [type(one) for one in service],
             [
+                ExtensionService,
                 RegistrationService,
                 RelayingService,
                 RefreshingService,

@@ -1,67 +1,84 @@
 """
-Asks plugins, stage by stage, and starts and stops them.
+Starts and stops plugins, and has the rest of the proxy ask them.
 """
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.application.service import Service
-from twisted.internet.defer import gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.task import LoopingCall
-from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from siptwist.config import Settings
 from siptwist.errors import SIPTwistError
-from siptwist.interfaces import IMessageReceiver
 from siptwist.logs import logger, logger_of
 from siptwist.options import Configured
 from siptwist.plugins.plugin import House
 from siptwist.plugins.stages import STAGES, ILifetime, ITimer
 from siptwist.proxy.core import Core
 from siptwist.services.chains import Chain, Failures, Hook
-from siptwist.services.listening import ListeningService
 from siptwist.services.relaying import RelayingService
+from siptwist.services.signaling import SignalingService
 from siptwist.services.stages import Stages
 from siptwist.services.transactions import TransactionService
-from siptwist.sip.hop import Hop, Side
 
 # Makes the house of a plugin, given its logger.
 MakeHouse = Callable[[Any], House]
+# The settings that say which plugins there are.
+KEYS = ("load_plugin", "plugindir", "plugin_directives", "plugins")
+
+
+class Askers(NamedTuple):
+    """
+    Who asks plugins.
+    """
+
+    core: Core
+    signaling: SignalingService
+    transactions: TransactionService
+    relaying: RelayingService
 
 
 class ExtensionService(Service):
     """
     The plugins that are loaded.
 
-    ``stages`` is what the others ask; its chains are the plugins of the moment.
+    :param askers: those who ask them, each only while there is somebody to ask.
+    :raises SIPTwistError: when a plugin cannot be made.
     """
 
     name = "extensions"
     _log = logger()
 
     def __init__(
-        self, reactor: Any, configured: Iterable[Configured], make_house: MakeHouse
+        self,
+        reactor: Any,
+        configured: Iterable[Configured],
+        make_house: MakeHouse,
+        askers: Askers,
     ) -> None:
-        """
-        :raises SIPTwistError: when a plugin cannot be made.
-        """
         self._reactor = reactor
         self._make_house = make_house
-        self.failures = Failures(reactor.seconds)
-        self.stages = Stages(reactor.seconds, self.failures)
-        self._plugins = [(one, self._make(one)) for one in configured]
+        self._askers = askers
+        self._failures = Failures(reactor.seconds)
+        self.stages = Stages(reactor.seconds, self._failures)
+        self._plugins = self._make_all(configured)
         self._timers: list[LoopingCall] = []
         self._previous: Any = None
         self._compose()
+
+    def _make_all(self, configured: Iterable[Configured]) -> list[tuple[Configured, object]]:
+        return [(one, self._make(one)) for one in configured]
 
     def _make(self, one: Configured) -> object:
         house = self._make_house(logger_of(f"plugins.{one.maker.name}"))
         try:
             plugin = one.maker.make(one.options, house)
-            _verify(plugin)
+            verify(plugin)
         except SIPTwistError:
             raise
         except Exception as error:
@@ -71,9 +88,14 @@ class ExtensionService(Service):
 
     def _compose(self) -> None:
         """
-        Chain the methods of all plugins, stage by stage.
+        Chain the methods of all plugins, stage by stage, for those who ask.
         """
-        self.stages.chains = {stage: Chain(self._hooks(stage)) for stage in STAGES}
+        chains = self.stages.chains = {stage: Chain(self._hooks(stage)) for stage in STAGES}
+        askers, stages = self._askers, self.stages
+        askers.core.stages = stages if self._plugins else None
+        askers.signaling.gate = stages.raw if chains["raw"] else None
+        askers.transactions.dress = stages.respond if chains["post_proxy"] else None
+        askers.relaying.ended = stages.end_call if chains["call_ended"] else None
 
     def _hooks(self, stage: str) -> Iterator[Hook]:
         for one, plugin in self._plugins:
@@ -88,19 +110,21 @@ class ExtensionService(Service):
         """
         super().startService()
         for one, plugin in list(self._plugins):
-            if not ILifetime.providedBy(plugin):
-                continue
-            try:
-                plugin.start()
-            except SIPTwistError:
-                raise
-            except Exception:
-                self._log.failure("Plugin {name} does not start", name=one.maker.name)
-                self._plugins.remove((one, plugin))
+            if ILifetime.providedBy(plugin):
+                self._start(one, plugin)
         self._compose()
         self._start_timers()
         if self.stages.chains["report"]:
             self._previous = signal.signal(signal.SIGUSR1, self._signalled)
+
+    def _start(self, one: Configured, plugin: Any) -> None:
+        try:
+            plugin.start()
+        except SIPTwistError:
+            raise
+        except Exception:
+            self._log.failure("Plugin {name} does not start", name=one.maker.name)
+            self._plugins.remove((one, plugin))
 
     def _start_timers(self) -> None:
         for one, plugin in self._plugins:
@@ -115,7 +139,7 @@ class ExtensionService(Service):
         try:
             hook.call(self._reactor.seconds())
         except Exception:
-            self.failures.note(hook)
+            self._failures.note(hook)
 
     def stopService(self) -> Any:
         super().stopService()
@@ -126,26 +150,39 @@ class ExtensionService(Service):
         for timer in timers:
             if timer.running:
                 timer.stop()
-        lived = [plugin for _, plugin in self._plugins if ILifetime.providedBy(plugin)]
-        stopped = gatherResults([maybeDeferred(plugin.stop) for plugin in lived])
+        lived: list[Any] = [plugin for _, plugin in self._plugins if ILifetime.providedBy(plugin)]
+        return gatherResults([self._stop(plugin) for plugin in lived])
+
+    def _stop(self, plugin: Any) -> Deferred[Any]:
+        stopped = maybeDeferred(plugin.stop)
         return stopped.addErrback(lambda failure: self._log.failure("Stopping a plugin", failure))
 
-    def change(self, configured: Iterable[Configured]) -> Any:
-        """
-        Put the plugins as another configuration wants them in the place of those
-        that run.
+    # Other plugins, or other options
 
-        :returns: a ``Deferred`` that fires when the new ones have started.
-        :raises SIPTwistError: when one cannot be made; then nothing has changed.
+    def prepare(self, settings: Settings) -> Callable[[], Any]:
         """
-        made = [(one, self._make(one)) for one in configured]
+        Make the plugins that other settings want.
+
+        :returns: puts them in the place of those that run; its ``Deferred`` fires
+            when they have started.
+        :raises SIPTwistError: when one cannot be made; nothing has changed.
+        """
+        if list(settings.plugins) == [one for one, _ in self._plugins]:
+            return lambda: None
+        made = self._make_all(settings.plugins)
 
         def begin(_: object) -> None:
             self._plugins = made
-            self._compose()
             self.startService()
 
-        return maybeDeferred(self.stopService).addCallback(begin)
+        def change() -> Deferred[None]:
+            stopped: Deferred[Any] = self.stopService()
+            return stopped.addCallback(begin).addErrback(self._complain)
+
+        return change
+
+    def _complain(self, failure: Any) -> None:
+        self._log.error("Plugins do not start: {why}", why=failure.getErrorMessage())
 
     # What somebody wants to know
 
@@ -159,45 +196,8 @@ class ExtensionService(Service):
         for hook in self.stages.chains["report"].hooks:
             self._tell_time(hook)
 
-    # Where the others ask
 
-    def join(
-        self,
-        core: Core,
-        transactions: TransactionService,
-        relaying: RelayingService,
-        listening: ListeningService,
-    ) -> None:
-        """
-        Have the others ask the plugins, each where one of them has something to say.
-        """
-        chains = self.stages.chains
-        core.stages = self.stages
-        if chains["raw"]:
-            listening.receiver = Gate(self.stages, listening.receiver)
-        if chains["post_proxy"]:
-            transactions.dress = self.stages.respond
-        if chains["call_ended"]:
-            relaying.ended = self.stages.end_call
-
-
-@implementer(IMessageReceiver)
-class Gate:
-    """
-    Shows everything that arrives to plugins first.
-    """
-
-    def __init__(self, stages: Stages, receiver: IMessageReceiver) -> None:
-        self._stages = stages
-        self._receiver = receiver
-
-    def message_received(self, data: bytes, source: Hop, side: Side) -> None:
-        data = self._stages.raw(data, source, side)
-        if data:
-            self._receiver.message_received(data, source, side)
-
-
-def _verify(plugin: object) -> None:
+def verify(plugin: object) -> None:
     """
     :raises Exception: for a plugin that does not keep what it promises, or that has
         the method of a stage without saying so, and would wait for it in vain.
@@ -205,5 +205,5 @@ def _verify(plugin: object) -> None:
     for stage, interface in STAGES.items():
         if interface.providedBy(plugin):
             verifyObject(interface, plugin)
-        elif hasattr(plugin, stage):
+        elif callable(getattr(type(plugin), stage, None)):
             raise TypeError(f"it has {stage}() but does not implement {interface.__name__}")

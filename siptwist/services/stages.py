@@ -106,7 +106,7 @@ class Stages:
         for hook in self._hooks(self._pre_proxy, forward.ticket.method, forward.ticket.request):
             found = self._ask(hook, forward.ticket.request, _ANYTHING, forward)
             if isinstance(found, Ticket):
-                forward = forward._replace(ticket=found)
+                forward = forward.with_ticket(found)
             elif isinstance(found, Forward):
                 forward = found
             elif found is not None:
@@ -115,7 +115,7 @@ class Stages:
         if self._media and ticket.request.body:
             request = self._describe(ticket.request, ticket.method, forward.from_phone, with_body)
             if request is not ticket.request:
-                forward = forward._replace(ticket=ticket.with_request(request))
+                forward = forward.with_ticket(ticket.with_request(request))
         return forward
 
     def leave(self, request: Request, ticket: Ticket, passage: Passage) -> Request:
