@@ -47,9 +47,11 @@ from siptwist.services.listening import ListeningService
 from siptwist.services.registrations import RegistrationService
 from siptwist.services.relaying import RelayingService
 from siptwist.services.running.admission import admitted
+from siptwist.services.serving.ending import Ending
 from siptwist.services.serving.forwarding import Forwarding
 from siptwist.services.serving.mediation import Mediation
 from siptwist.services.serving.refreshing import RefreshingService
+from siptwist.services.serving.speaking import Speaking
 from siptwist.services.signaling import SignalingService
 from siptwist.services.transactions import TransactionService
 from siptwist.sip.hop import Side
@@ -73,11 +75,11 @@ class Parts:
     masquerade: Masquerade
     passages: Passages
     listening: ListeningService
+    ending: Ending
     authentication: AuthenticationService | None = None
     extensions: ExtensionService | None = None
     keepalive: KeepaliveService | None = None
     console: Console | None = None
-    extensions: Any = None
 
 
 def make_ssh(settings: Settings, names: Mapping[str, object], reactor: Any) -> Any:
@@ -93,6 +95,7 @@ def _console(parts: Parts, keepalive: KeepaliveService, reactor: Any) -> Console
         parts.negotiation.dialogs,
         parts.registrations.locations,
         keepalive.is_silent,
+        parts.ending.end,
     )
 
 
@@ -136,7 +139,6 @@ def _relaying(
     settings: Settings,
     reactor: Any,
     core: Core,
-    negotiation: Negotiation,
     chance: Callable[[int], int],
 ) -> RelayingService:
     def facing(side: Side, wide: bool) -> tuple[str, str]:
@@ -158,12 +160,20 @@ def _relaying(
         settings.rtp_port_high,
         settings.rtp_timeout,
         settings.rtp_dscp,
-        negotiation.dialogs.close,
         hold_timeout=settings.hold_timeout,
         may_meet=may_meet[settings.direct_media],
         dejitter=_dejitter(settings),
         ice=settings.ice == "lite",
     )
+
+
+def _registrations(
+    settings: Settings, reactor: Any, core: Core, locations: Locations
+) -> RegistrationService:
+    path, is_own = registration_path(settings), core.identity.is_own
+    registrations = RegistrationService(path, reactor, locations, is_own)
+    registrations.retire = core.retire
+    return registrations
 
 
 def _dejitter(settings: Settings) -> dict[Side, float]:
@@ -201,15 +211,18 @@ def _addressing(
 
 
 def _mediation(
+    settings: Settings,
     core: Core,
     negotiation: Negotiation,
     relaying: RelayingService,
     reactor: Any,
-    resolver: Resolver,
-) -> tuple[Mediation, RefreshingService]:
-    refreshes = Refreshes(negotiation.dialogs)
-    mediation = Mediation(core, negotiation, relaying, refreshes, reactor, resolver)
-    return mediation, RefreshingService(reactor, refreshes, mediation.expire)
+    speaking: Speaking,
+) -> tuple[Mediation, Ending, RefreshingService]:
+    refreshes = Refreshes(negotiation.dialogs, settings.max_call_time)
+    mediation = Mediation(core, negotiation, relaying, refreshes, reactor, speaking.resolver)
+    ending = Ending(negotiation, relaying, speaking)
+    relaying.on_silence = ending.silent
+    return mediation, ending, RefreshingService(reactor, refreshes, ending.over)
 
 
 def _extensions(
@@ -263,17 +276,17 @@ def compose(
     negotiation = Negotiation(Dialogs(), settings.rtp_proxy_enable)
     chance = Chance().below
 
-    relaying = _relaying(settings, reactor, core, negotiation, chance)
+    relaying = _relaying(settings, reactor, core, chance)
     listening = ListeningService(
         reactor, identity.bound, settings.sip_listen_port, settings.sip_dscp
     )
-    registrations = RegistrationService(
-        registration_path(settings), reactor, locations, identity.is_own
-    )
-    registrations.retire = core.retire
+    registrations = _registrations(settings, reactor, core, locations)
     transactions = TransactionService(reactor, listening)
     resolver = make_resolver(reactor, identity.bound.values(), chance)
-    mediation, refreshing = _mediation(core, negotiation, relaying, reactor, resolver)
+    speaking = Speaking(core, locations, transactions, listening, resolver)
+    mediation, ending, refreshing = _mediation(
+        settings, core, negotiation, relaying, reactor, speaking
+    )
     forwarding = Forwarding(
         reactor,
         core,
@@ -285,6 +298,7 @@ def compose(
         listening,
         mediation,
         resolver,
+        speaking,
     )
     signaling = SignalingService(
         reactor, core, locations, registrations, listening, transactions, forwarding
@@ -301,6 +315,7 @@ def compose(
         masquerade,
         passages,
         listening,
+        ending,
         authentication,
     )
     addressing = find and _addressing(settings, find, core, listening, resolver, reactor)

@@ -180,5 +180,5 @@ class IConsole(Interface):
     calls = Attribute("``calls()``: a readable table of calls and their media.")
     registrations = Attribute("``registrations()``: a readable table of bindings.")
     config = Attribute("``config()``: the options in force, secrets masked.")
-    drop = Attribute("``drop(call_id)``: end the media of a call; says what it did.")
+    drop = Attribute("``drop(call_id)``: end a call; says what it did.")
     log = Attribute("``log(level, category)``: change what is logged, at run time.")

@@ -243,6 +243,7 @@ class Settings:
     rtp_port_high: int = option(7089, _PORT, "last port for RTP and RTCP")
     rtp_timeout: int = option(300, _COUNT, "seconds of silence that end a stream; 0 = never")
     hold_timeout: int = option(43200, _COUNT, "the same while a call is on hold; 0 = never")
+    max_call_time: int = option(0, _COUNT, "seconds that a call may last; 0 = for ever")
     direct_media: str = option(
         "subnet", one_of("off", "subnet", "always"), "whose media inside may go past us"
     )

@@ -41,7 +41,8 @@ class Passage(Value):
     ``vias`` and ``record_routes`` go back into the response, and ``below`` is
     how many Record-Routes stand below ours.  ``key`` and
     ``party`` name the call and who of the two sent the request, ``offers``
-    whether it carried a session description.
+    whether it carried a session description.  ``cseq`` is what it came with, when it
+    left with another.
     """
 
     method: str
@@ -60,6 +61,7 @@ class Passage(Value):
     key: CallKey | None = None
     party: Party | None = None
     offers: bool = False
+    cseq: Header | None = None
 
 
 class Passages:
@@ -177,6 +179,8 @@ class Passages:
         """
         headers = response.headers
         changes: dict[str, tuple[Header, ...]] = {"via": passage.vias}
+        if passage.cseq is not None:
+            changes["cseq"] = (passage.cseq,)
         if "record-route" in headers.first:
             changes["record-route"] = swapped_record_routes(
                 headers, identity, passage.source_side, passage.below, passage.record_routes

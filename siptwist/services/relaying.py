@@ -89,7 +89,7 @@ class RelayingService(Service):
         self._new_pool: Callable[[], PortPool] = lambda: PortPool(low, high, chance)
         self._rtp_timeout = rtp_timeout
         self._hold_timeout = hold_timeout
-        self._on_silence = on_silence
+        self.on_silence = on_silence
         self._opener = PairOpener(binder(reactor), rtp_dscp)
         self._dejitter = dejitter or {}
         self._chance = chance if ice else None
@@ -300,7 +300,7 @@ class RelayingService(Service):
 
     def _tell_silence(self, key: CallKey) -> None:
         try:
-            if self._on_silence is not None:
-                self._on_silence(key)
+            if self.on_silence is not None:
+                self.on_silence(key)
         except Exception:
             self._log.failure("Could not tell that {call_id!r} is silent", call_id=key.call_id)

@@ -618,7 +618,7 @@ class EndTests(RelayingCase):
         """
         A fault where silence is told does not end the watch over other calls.
         """
-        self.service._on_silence = {}.__getitem__
+        self.service.on_silence = {}.__getitem__
         for name in ("one", "two"):
             self.establish(CallKey(name, "t", Side.INSIDE, Side.OUTSIDE))
             self.reactor.pump([5.0] * 8)

@@ -86,9 +86,10 @@ class Proxy:
         self.signaling._store = self.store
         self.forwarding.resolver = self.resolver
         self.forwarding._mediation._locating.resolver = self.resolver
+        self.parts.ending._speaking.resolver = self.resolver
         self.media = media
         if media is not None:
-            self.forwarding._mediation._media = media
+            self.forwarding._mediation._media = self.parts.ending.media = media
         self.services = [one for one in service if one is not self.parts.registrations]
         for one in self.services:
             one.privilegedStartService()

@@ -8,7 +8,18 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from siptwist.media.stream import CallKey, Party
-from siptwist.sip.hop import Side
+from siptwist.proxy.passage import Passage
+from siptwist.proxy.session.ends import End, callee_of, caller_of
+from siptwist.proxy.session.renumbering import Renumbering
+from siptwist.proxy.ticket import Ticket
+from siptwist.sip.headers import Headers
+from siptwist.sip.hop import Hop, Side
+from siptwist.sip.message import Response, from_of, to_of
+
+# Their 2xx tell where both ends are (RFC 3261 section 12.2, RFC 3311), and refresh a
+# session (RFC 4028 section 7.4).
+REFRESHING = frozenset({"INVITE", "UPDATE"})
+MAX_CALLEES = 64
 
 
 class Dialog:
@@ -17,22 +28,29 @@ class Dialog:
 
     ``invites`` counts its first INVITEs that are not refused, several when a
     provider rings several of our phones.
-    ``offered_by`` is who has an offer that is not answered yet (RFC 3264);
-    ``callee_tags`` are the To tags that answered, ``seen_at`` when the last
-    request was.  ``routes`` is what proxies inside recorded and the outside
-    must not see.  ``expires_at`` is when the call is over unless it is refreshed
-    (RFC 4028), ``None`` without session timer.
+    ``offered_by`` is who has an offer that is not answered yet (RFC 3264),
+    ``seen_at`` when the last request was.  ``caller`` is one end of the call and
+    ``callees``, by their To tags, are those who answered; the caller of a call that
+    began before we were there is ``None``.  ``asking`` is the last INVITE or UPDATE
+    until it is answered, ``caller_number`` and ``callee_number`` the highest CSeq of
+    each.
+    ``expires_at`` is when the call is over unless it is refreshed (RFC 4028),
+    ``limit_at`` when it is over in any case; ``None`` for never.
     """
 
     __slots__ = (
-        "callee_tags",
+        "asking",
+        "callee_number",
+        "callees",
+        "caller",
+        "caller_number",
         "created_at",
         "expires_at",
         "invites",
         "is_established",
         "key",
+        "limit_at",
         "offered_by",
-        "routes",
         "seen_at",
     )
 
@@ -43,9 +61,12 @@ class Dialog:
         self.invites = 0
         self.is_established = False
         self.offered_by: Party | None = None
-        self.callee_tags: set[str] = set()
-        self.routes: tuple[str, ...] = ()
+        self.caller: End | None = None
+        self.callees: dict[str, End] = {}
+        self.asking: Ticket | None = None
+        self.caller_number = self.callee_number = 0
         self.expires_at: float | None = None
+        self.limit_at: float | None = None
 
     def party_of(self, from_tag: str, to_tag: str | None, side: Side) -> Party | None:
         """
@@ -59,6 +80,63 @@ class Dialog:
             return Party.CALLEE
         return None
 
+    def note(self, ticket: Ticket, party: Party) -> None:
+        """
+        A request of ``party`` passes.
+        """
+        self.seen_at = ticket.now
+        number = ticket.cseq.number
+        if party is Party.CALLER:
+            if number > self.caller_number:
+                self.caller_number = number
+        elif number > self.callee_number:
+            self.callee_number = number
+        if ticket.method in REFRESHING:
+            self.asking = ticket
+
+    def number(self, party: Party) -> int:
+        """
+        The highest CSeq that ``party`` has used.
+        """
+        return self.caller_number if party is Party.CALLER else self.callee_number
+
+    def join(self, passage: Passage, response: Response) -> None:
+        """
+        A 2xx to INVITE or UPDATE, as it came: it says where the ends are.
+        """
+        ticket = self.asking
+        if ticket is not None and ticket.vias is passage.vias:
+            self.asking = None
+        else:
+            ticket = None
+        if passage.in_dialog:
+            self._refresh(passage, response, ticket)
+            return
+        if ticket is not None and self.caller is None:
+            self.caller = caller_of(ticket, passage.from_phone)
+        if len(self.callees) < MAX_CALLEES:
+            self.callees[to_of(response).tag or ""] = callee_of(passage, response)
+
+    def _refresh(self, passage: Passage, response: Response, ticket: Ticket | None) -> None:
+        """
+        The target refresh of RFC 3261 section 12.2.
+        """
+        tag = (to_of if passage.party is Party.CALLER else from_of)(response).tag or ""
+        is_caller = passage.party is Party.CALLER
+        self._move(not is_caller, tag, response.headers, passage.hop)
+        if ticket is not None:
+            self._move(is_caller, tag, ticket.request.headers, ticket.source)
+
+    def _move(self, is_caller: bool, tag: str, headers: Headers, hop: Hop) -> None:
+        end = self.caller if is_caller else self.callees.get(tag)
+        if end is None:
+            return
+        moved = end._replace(contact=headers.first.get("contact", end.contact), hop=hop)
+        if is_caller:
+            self.caller = moved
+        else:
+            self.callees[tag] = moved
+
 
 class Dialogs:
     """
@@ -70,6 +148,8 @@ class Dialogs:
         self._limit = limit
         self._lifetime = lifetime
         self._by_call: OrderedDict[str, list[Dialog]] = OrderedDict()
+        #: What we said in the place of their ends.
+        self.renumbering = Renumbering()
 
     def __len__(self) -> int:
         return sum(map(len, self._by_call.values()))
@@ -97,6 +177,8 @@ class Dialogs:
             if len(self._by_call) <= self._limit and not is_dead:
                 return gone
             gone.extend(self._by_call.pop(call_id))
+            for dialog in oldest:
+                self.renumbering.forget(dialog.key)
 
     def find(
         self, call_id: str, from_tag: str, to_tag: str | None, side: Side
@@ -124,6 +206,7 @@ class Dialogs:
         found = self._by_call.get(key.call_id)
         if found is None:
             return
+        self.renumbering.forget(key)
         found[:] = [dialog for dialog in found if dialog.key != key]
         if not found:
             del self._by_call[key.call_id]

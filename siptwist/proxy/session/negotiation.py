@@ -71,13 +71,14 @@ class Negotiation:
         found = self.dialogs.find(ticket.call_id, from_tag, ticket.to.tag, ticket.side)
         if found is not None:
             dialog, party = found
-            dialog.seen_at = ticket.now
+            dialog.note(ticket, party)
             dialog.invites += is_first
             return dialog.key, party
         if ticket.method != "INVITE":
             return None
         key = CallKey(ticket.call_id, from_tag, ticket.side, side)
         dialog, _ = self.dialogs.open(key, ticket.now)
+        dialog.note(ticket, Party.CALLER)
         dialog.invites += is_first
         return key, Party.CALLER
 
@@ -168,8 +169,8 @@ class Negotiation:
         ended = []
         for dialog in self.dialogs.by_call_id(key.call_id):
             if dialog.key.caller_tag == key.caller_tag:
-                dialog.callee_tags.discard(callee.tag or "")
-                if not dialog.callee_tags:
+                dialog.callees.pop(callee.tag or "", None)
+                if not dialog.callees:
                     ended.append(self.end(dialog.key, "BYE"))
         return tuple(ended)
 
@@ -183,9 +184,13 @@ class Negotiation:
         if method == "INVITE":
             if response.status < 300:
                 return self._succeed(key, passage, response)
-        elif not offers:
+        elif method == "UPDATE" and response.status < 300:
+            dialog = self.dialogs.by_key(key)
+            if dialog is not None:
+                dialog.join(passage, response)
+        if method != "INVITE" and not offers:
             return None
-        elif response.status < 300:
+        if response.status < 300:
             return Consequence(Outcome.SETTLE, key)
         if passage.party is None:
             return None
@@ -206,6 +211,7 @@ class Negotiation:
         """
         dialog = self.dialogs.by_key(key)
         if dialog is not None:
+            dialog.asking = None
             if dialog.offered_by is offerer:
                 dialog.offered_by = None
             if method == "INVITE":
@@ -221,19 +227,16 @@ class Negotiation:
         An INVITE was accepted; the first of a call chooses its callee.
         """
         dialog = self.dialogs.by_key(key)
+        if dialog is not None:
+            dialog.join(passage, response)
         if passage.in_dialog:
             if dialog is not None:
                 dialog.is_established = True
             return Consequence(Outcome.SETTLE, key)
-        if dialog is None:
-            return None
-        tag = to_of(response).tag or ""
-        if len(dialog.callee_tags) < 64:
-            dialog.callee_tags.add(tag)
-        if dialog.is_established:
+        if dialog is None or dialog.is_established:
             return None
         dialog.is_established = True
-        return Consequence(Outcome.CONFIRM, key, tag)
+        return Consequence(Outcome.CONFIRM, key, to_of(response).tag or "")
 
     def end(self, key: CallKey, reason: str) -> Consequence:
         """

@@ -1,5 +1,6 @@
 """
-Session timers as a proxy sees them (RFC 4028): a call whose refreshes stop is over.
+When calls must be over: session timers as a proxy sees them (RFC 4028), and a limit
+that holds for all.
 
 We add no Session-Expires and change none; we only watch what the two ends agreed
 upon.  A proxy must not send BYE when a session expires (section 8): the ends do
@@ -15,8 +16,6 @@ import re
 from siptwist.media.stream import CallKey
 from siptwist.proxy.session.dialogs import Dialog, Dialogs
 
-# Responses to these refresh a session (RFC 4028 section 7.4).
-REFRESHING = frozenset({"INVITE", "UPDATE"})
 # The shortest session (RFC 4028 section 4), and the longest that is watched.
 SHORTEST, LONGEST = 90, 86_400
 # The longest time that a call is kept beyond its session.
@@ -46,11 +45,14 @@ def deadline_of(seconds: int, now: float) -> float:
 
 class Refreshes:
     """
-    When each call must have been refreshed.
+    When each call must have been refreshed, and when it must be over.
+
+    :param longest: seconds that a call may last; 0 is for ever.
     """
 
-    def __init__(self, dialogs: Dialogs) -> None:
+    def __init__(self, dialogs: Dialogs, longest: float = 0.0) -> None:
         self._dialogs = dialogs
+        self.longest = longest
         # The number decides between two of one moment.
         self._deadlines: list[tuple[float, int, CallKey]] = []
         self._numbers = itertools.count()
@@ -67,13 +69,16 @@ class Refreshes:
         A call that several have answered is not watched: one of these dialogs
         ends soon, and its timer is not the timer of the other.
         """
-        if session_expires is None and not self._deadlines:
+        if session_expires is None and not self._deadlines and not self.longest:
             return
         dialog = self._dialogs.by_key(key)
         if dialog is None or not dialog.is_established:
             return
+        if self.longest and dialog.limit_at is None:
+            dialog.limit_at = now + self.longest
+            self._push(dialog.limit_at, key)
         seconds = parse_session_expires(session_expires or "")
-        if seconds is None or len(dialog.callee_tags) > 1:
+        if seconds is None or len(dialog.callees) > 1:
             dialog.expires_at = None
             return
         dialog.expires_at = deadline_of(seconds, now)
@@ -91,17 +96,20 @@ class Refreshes:
         The dialog that this deadline still means: not ended, not refreshed since.
         """
         dialog = self._dialogs.by_key(key)
-        return dialog if dialog is not None and dialog.expires_at == deadline else None
+        if dialog is None or deadline not in (dialog.expires_at, dialog.limit_at):
+            return None
+        return dialog
 
-    def expire(self, now: float) -> list[CallKey]:
+    def expire(self, now: float) -> list[tuple[CallKey, bool]]:
         """
-        The calls whose refresh did not come, each told once.
+        The calls that are over, each told once, and whether they just were not
+        refreshed.
         """
         over = []
         while self._deadlines and self._deadlines[0][0] <= now:
             deadline, _, key = heapq.heappop(self._deadlines)
             dialog = self._counts(deadline, key)
             if dialog is not None:
-                dialog.expires_at = None
-                over.append(key)
+                over.append((key, deadline != dialog.limit_at))
+                dialog.expires_at = dialog.limit_at = None
         return over

@@ -36,7 +36,7 @@ HELP = Sentence(
 calls()                   calls, where their media come from, and packets of each party
 registrations()           phones: their account, address, and seconds left
 config()                  options in force, and the line that set each
-drop("call-id")           end the media of a call, and forget the call
+drop("call-id")           end a call: its media, and BYE to both ends
 log("debug")              log more; log("info") is the default again
 log("debug", "siptwist.services.relaying")    more of one part only
 
@@ -97,6 +97,7 @@ class Console:
     The names that the shell of the manhole offers.
 
     :param is_silent: whether the phone with this mask answers no pings.
+    :param end: says BYE to the ends of a call, for a reason; returns to how many.
     """
 
     def __init__(
@@ -107,13 +108,15 @@ class Console:
         dialogs: Dialogs,
         locations: Locations,
         is_silent: Callable[[str], bool] = lambda mask: False,
+        end: Callable[[CallKey, str], int] = lambda key, reason: 0,
     ) -> None:
         self._reactor = reactor
-        self._settings = settings
+        self.settings = settings
         self._media = media
         self._dialogs = dialogs
         self._locations = locations
         self._is_silent = is_silent
+        self._end = end
 
     def names(self) -> dict[str, object]:
         """
@@ -166,15 +169,15 @@ class Console:
         """
         Options in force; passwords are masked.
         """
-        return Table(Row._fields, self._settings.describe(), "There are no options.")
+        return Table(Row._fields, self.settings.describe(), "There are no options.")
 
     def drop(self, call_id: str) -> Sentence:
         """
-        End the media of every pass of a call, and forget its dialogs.  The
-        phones are not told: they hear nothing any more, and hang up.
+        End every pass of a call: both ends hear BYE, if it was answered.
         """
         media = [call.key for call in self._media.calls() if call.key.call_id == call_id]
         dialogs = [dialog.key for dialog in self._dialogs.by_call_id(call_id)]
+        told = sum(self._end(key, "dropped by the operator") for key in dialogs)
         for key in media:
             self._media.close(key, "dropped by the operator")
         for key in dialogs:
@@ -184,7 +187,7 @@ class Console:
             return Sentence(f"0 calls have the Call-ID {name}")
         return Sentence(
             f"{name}: media of {len(media)} {_passes(media)} closed, "
-            f"{len(dialogs)} {_passes(dialogs)} forgotten"
+            f"{len(dialogs)} {_passes(dialogs)} forgotten, {told} ends hear BYE"
         )
 
     def log(self, level: str = "info", category: str = "siptwist") -> Sentence:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from siptwist.errors import SIPError, Unresolvable
 from siptwist.interfaces import IResolver
 from siptwist.logs import logger
 from siptwist.proxy.passage import Passage
@@ -129,3 +130,14 @@ class Failover:
 
 def _is_over(context: Context, transaction: ClientTransaction) -> bool:
     return context.fork.is_cancelled or context.fork.is_answered or transaction.cancelled
+
+
+def status_of(error: SIPError, context: Context) -> int:
+    """
+    The status to answer with.  That a Route, or the outbound proxy, does not exist
+    says nothing about the user.
+    """
+    if not isinstance(error, Unresolvable) or error.status != 404:
+        return error.status
+    is_asked_for = any(target.uri == target.next_hop for target in context.forward.targets)
+    return 404 if is_asked_for else 503

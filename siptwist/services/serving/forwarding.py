@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from siptwist.errors import MalformedMessage, NoFreePorts, SIPError, Unresolvable
+from siptwist.errors import MalformedMessage, NoFreePorts, SIPError
 from siptwist.interfaces import IMessageSender, IResolver
 from siptwist.logs import logger
 from siptwist.proxy.core import Core
@@ -26,9 +26,10 @@ from siptwist.proxy.registration.passthrough import would_overflow
 from siptwist.proxy.routing import host_and_port
 from siptwist.proxy.session.negotiation import Negotiation
 from siptwist.services.serving.context import SERVER, Context, Upward, new_branch, new_tag, when
-from siptwist.services.serving.failover import PATIENCE, Failover
+from siptwist.services.serving.failover import PATIENCE, Failover, status_of
 from siptwist.services.serving.hangup import HangUp
 from siptwist.services.serving.mediation import Mediation
+from siptwist.services.serving.speaking import Speaking
 from siptwist.services.transactions import TransactionService
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Response, make_response
@@ -58,11 +59,13 @@ class Forwarding:
         sender: IMessageSender,
         mediation: Mediation,
         resolver: IResolver,
+        speaking: Speaking,
     ) -> None:
         self._reactor = reactor
         self._core = core
         self._passages = passages
         self._negotiation = negotiation
+        self._renumbering = negotiation.dialogs.renumbering
         self._locations = locations
         self._peers = peers
         self._transactions = transactions
@@ -70,7 +73,7 @@ class Forwarding:
         self._mediation = mediation
         self.resolver = resolver
         self.failover = Failover(self)
-        self._hangup = HangUp(transactions, sender)
+        self._hangup = HangUp(speaking)
 
     # To the targets
 
@@ -101,7 +104,7 @@ class Forwarding:
             self._refuse(context, branch, SIPError(type(error).__name__, 500))
 
     def _refuse(self, context: Context, branch: str, error: SIPError) -> None:
-        status = _status_of(error, context)
+        status = status_of(error, context)
         self._log.info(
             "{method} {uri!r}: {status} {reason} [{call_id}]",
             method=context.forward.ticket.method,
@@ -225,6 +228,8 @@ class Forwarding:
         )
         if passage.attempt is not None and would_overflow(passage.attempt, self._locations):
             raise NoFreePorts("Too many registrations")
+        if self._renumbering:
+            request, passage = self._renumbering.send(request, passage)
         if side is Side.OUTSIDE:
             self._peers.note(hops[0])
         if self._core.stages is not None:
@@ -366,7 +371,7 @@ class Forwarding:
 
     def _hang_up(self, passage: Passage | None, response: Response) -> None:
         if passage is not None:
-            self._hangup.end(passage, response, self.resolver, self._core.identity)
+            self._hangup.end(passage, response)
 
     def _send_back(
         self, context: Context, passage: Passage, answer: Response, heard: Response | None = None
@@ -377,6 +382,8 @@ class Forwarding:
         self._mediation.settle(passage, answer if heard is None else heard)
         if context.transaction is None:
             return
+        if self._renumbering:
+            answer = self._renumbering.answer(answer, passage)
         if answer.status == 408 and passage.method != "INVITE":
             # RFC 4320 section 4.2: the client has given up as well by now, and a
             # 408 that comes too late is a stray.
@@ -385,13 +392,3 @@ class Forwarding:
             self._transactions.respond(context.transaction, answer)
             if 200 <= answer.status < 300 and not context.fork.pending:
                 context.slim()
-
-
-def _status_of(error: SIPError, context: Context) -> int:
-    """
-    That a Route, or the outbound proxy, does not exist says nothing about the user.
-    """
-    if not isinstance(error, Unresolvable) or error.status != 404:
-        return error.status
-    is_asked_for = any(target.uri == target.next_hop for target in context.forward.targets)
-    return 404 if is_asked_for else 503

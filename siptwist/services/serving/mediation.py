@@ -16,14 +16,15 @@ from twisted.python.failure import Failure
 from siptwist.errors import MalformedURI, SIPError
 from siptwist.interfaces import IMediaBackend, IResolver
 from siptwist.logs import logger
-from siptwist.media.stream import CallKey, StreamOffer, is_name
+from siptwist.media.stream import StreamOffer, is_name
 from siptwist.proxy.core import Core
 from siptwist.proxy.decision import Target
 from siptwist.proxy.passage import Passage
 from siptwist.proxy.routing import host_and_port
 from siptwist.proxy.session.anchoring import Description, anchor_request, anchor_response
+from siptwist.proxy.session.dialogs import REFRESHING
 from siptwist.proxy.session.negotiation import Consequence, Negotiation, Outcome
-from siptwist.proxy.session.refresh import REFRESHING, Refreshes
+from siptwist.proxy.session.refresh import Refreshes
 from siptwist.proxy.ticket import Ticket
 from siptwist.services.serving.context import Context, when
 from siptwist.services.serving.locating import Locating
@@ -195,13 +196,6 @@ class Mediation:
         if passage.method in REFRESHING and passage.key and 200 <= answer.status < 300:
             timer = answer.headers.get("session-expires")
             self._refreshes.note(passage.key, timer, self._reactor.seconds())
-
-    def expire(self, key: CallKey) -> None:
-        """
-        A call was not refreshed in time: let go of what it holds.
-        """
-        self._log.info("Call {call_id!r} was not refreshed and is over", call_id=key.call_id)
-        self._carry_out(self._negotiation.end(key, "not refreshed"))
 
     def end_refused(self, context: Context, response: Response) -> None:
         """

@@ -8,8 +8,20 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.media.stream import CallKey
 from siptwist.proxy.session.dialogs import Dialog, Dialogs
+from siptwist.proxy.session.ends import End
 from siptwist.proxy.session.refresh import Refreshes, deadline_of, parse_session_expires
-from siptwist.sip.hop import Side
+from siptwist.sip.headers import make_header
+from siptwist.sip.hop import Hop, Side
+
+CALLEE = End(
+    make_header("To", "<sip:b@x.example>;tag=b"),
+    None,
+    (),
+    0,
+    Side.OUTSIDE,
+    Hop("203.0.113.9", 5060),
+    False,
+)
 
 
 class ParseTests(SynchronousTestCase):
@@ -63,7 +75,7 @@ class RefreshesTests(SynchronousTestCase):
         key = self.dialog.key
         self.refreshes.note(key, "90", 0.0)
         self.assertEqual(self.refreshes.expire(119.9), [])
-        self.assertEqual(self.refreshes.expire(120.0), [key])
+        self.assertEqual(self.refreshes.expire(120.0), [(key, True)])
         self.assertEqual(self.refreshes.expire(121.0), [])
 
     def test_refreshed(self) -> None:
@@ -73,7 +85,7 @@ class RefreshesTests(SynchronousTestCase):
         for now in (0.0, 45.0, 90.0):
             self.refreshes.note(self.dialog.key, "90;refresher=uas", now)
         self.assertEqual(self.refreshes.expire(209.0), [])
-        self.assertEqual(self.refreshes.expire(210.0), [self.dialog.key])
+        self.assertEqual(self.refreshes.expire(210.0), [(self.dialog.key, True)])
 
     def test_shorter_interval(self) -> None:
         """
@@ -81,7 +93,7 @@ class RefreshesTests(SynchronousTestCase):
         """
         self.refreshes.note(self.dialog.key, "1800", 0.0)
         self.refreshes.note(self.dialog.key, "90", 10.0)
-        self.assertEqual(self.refreshes.expire(130.0), [self.dialog.key])
+        self.assertEqual(self.refreshes.expire(130.0), [(self.dialog.key, True)])
 
     def test_switched_off(self) -> None:
         """
@@ -121,12 +133,12 @@ class RefreshesTests(SynchronousTestCase):
         """
         A call that two have answered is watched again when one is left.
         """
-        self.dialog.callee_tags = {"b", "c"}
+        self.dialog.callees = dict.fromkeys("bc", CALLEE)
         self.refreshes.note(self.dialog.key, "90", 0.0)
         self.assertEqual(self.refreshes.expire(200.0), [])
-        self.dialog.callee_tags = {"b"}
+        self.dialog.callees = {"b": CALLEE}
         self.refreshes.note(self.dialog.key, "90", 200.0)
-        self.assertEqual(self.refreshes.expire(320.0), [self.dialog.key])
+        self.assertEqual(self.refreshes.expire(320.0), [(self.dialog.key, True)])
 
     def test_two_passes_at_once(self) -> None:
         """
@@ -135,7 +147,7 @@ class RefreshesTests(SynchronousTestCase):
         keys = {self.dialog.key, self.opened("one", Side.OUTSIDE).key}
         for key in keys:
             self.refreshes.note(key, "90", 0.0)
-        self.assertEqual(set(self.refreshes.expire(120.0)), keys)
+        self.assertEqual({key for key, _ in self.refreshes.expire(120.0)}, keys)
 
     def test_memory(self) -> None:
         """
@@ -144,3 +156,30 @@ class RefreshesTests(SynchronousTestCase):
         for now in range(1000):
             self.refreshes.note(self.dialog.key, "1800", float(now))
         self.assertLess(len(self.refreshes), 70)
+
+
+class LimitTests(RefreshesTests):
+    """
+    The same with a limit for all calls, a long one; and what it does.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.refreshes = Refreshes(self.dialogs, 100_000.0)
+
+    def test_without_timer(self) -> None:
+        """
+        A call is over when it has lasted so long, refreshed or not.
+        """
+        self.refreshes.note(self.dialog.key, None, 0.0)
+        self.refreshes.note(self.dialog.key, None, 50_000.0)
+        self.assertEqual(self.refreshes.expire(99_999.0), [])
+        self.assertEqual(self.refreshes.expire(100_000.0), [(self.dialog.key, False)])
+        self.assertEqual(self.refreshes.expire(200_000.0), [])
+
+    def test_both(self) -> None:
+        """
+        A call whose session timer ran out is told once.
+        """
+        self.refreshes.note(self.dialog.key, "90", 0.0)
+        self.assertEqual(self.refreshes.expire(100_000.0), [(self.dialog.key, True)])

@@ -283,7 +283,9 @@ class DropTests(ConsoleCase):
         self.call(CallKey("call-1", "tag", Side.OUTSIDE, Side.INSIDE))
         self.call(KEY._replace(call_id="call-2"))
         said = self.console.drop("call-1")
-        self.assertEqual(said, "call-1: media of 2 passes closed, 2 passes forgotten")
+        self.assertEqual(
+            said, "call-1: media of 2 passes closed, 2 passes forgotten, 0 ends hear BYE"
+        )
         self.assertEqual({row.call_id for row in self.console.calls()}, {"call-2"})
         self.assertEqual([len(self.dialogs.by_call_id(f"call-{n}")) for n in (1, 2)], [0, 1])
 

@@ -36,7 +36,8 @@ class ServiceTests(SynchronousTestCase):
         """
         ended: list[str] = []
 
-        def end(key: CallKey) -> None:
+        def end(key: CallKey, is_unrefreshed: bool) -> None:
+            self.assertTrue(is_unrefreshed)
             ended.append(key.call_id)
             raise ValueError(key)
 
