@@ -20,6 +20,14 @@ MAX_BRANCHES = 16
 _NOBODY = "\n"
 
 
+#: What stands for the reception of RTCP: nobody measures it.
+_UNMEASURED = Reception()
+
+
+def _ignore(data: bytes, now: float) -> None:
+    pass
+
+
 class Flow:
     """
     What arrives on one socket from a party, and where its packets are sent.
@@ -43,11 +51,10 @@ class Flow:
     )
 
     def __init__(self, is_rtp: bool = False) -> None:
-        self.reception = Reception()
-        self.note: Callable[[bytes, float], None] = self.reception.touch
+        self.reception = Reception() if is_rtp else _UNMEASURED
+        self.note: Callable[[bytes, float], None] = self.reception.note if is_rtp else _ignore
         #: Whether packets have an RTP header, or something else that shares its port.
-        self.is_rtp = False
-        self.expect(is_rtp)
+        self.is_rtp = is_rtp
         self.source: Address | None = None
         self.destination: Address | None = None
         #: Accepted from the party.
@@ -63,6 +70,8 @@ class Flow:
         """
         Measure what comes as RTP, or do not.
         """
+        if self.reception is _UNMEASURED:
+            self.reception = Reception()
         self.is_rtp = is_rtp
         self.note = self.reception.note if is_rtp else self.reception.touch
 

@@ -71,25 +71,29 @@ class Reception:
         "tick",
     )
 
+    #: Of the newest packet: its timestamp.
+    stamp: int
+    _kind: int
+    # When the timestamp last moved, and when it began to for this payload type.
+    _moved_at: float
+    _first_at: float
+    _first_stamp: int
+    # Seconds of one unit of the timestamp, 0.0 while unknown: of the present
+    # payload type, and of those seen before.
+    _seconds: float
+    _ticks: dict[int, float]
+
+    # There are many of these, and all the rest is set by the first packet.
     def __init__(self) -> None:
         #: When the last packet came.
         self.at: float | None = None
         #: In seconds.
         self.jitter = 0.0
-        #: Of the newest packet: SSRC (``None`` before the first) and timestamp.
+        #: SSRC of the newest packet; ``None`` before the first.
         self.source: int | None = None
-        self.stamp = 0
-        self._next = 0
-        self._kind = 0
-        self._lost = 0
         #: Seconds of one unit of the timestamp, as far as known; 0.0 before that.
         self.tick = 0.0
-        # When the timestamp last moved, and when it began to for this payload type.
-        self._moved_at = self._first_at = 0.0
-        self._first_stamp = 0
-        # The same of the present payload type, and of those seen before.
-        self._seconds = 0.0
-        self._ticks: dict[int, float] = {}
+        self._next = self._lost = 0
 
     @property
     def number(self) -> int:
@@ -176,7 +180,7 @@ class Reception:
 
     def _begin(self, kind: int, number: int, stamp: int, source: int, now: float) -> None:
         if source != self.source:
-            self._ticks.clear()
+            self._ticks = {}
             self.tick = 0.0
         self.source, self._next, self.stamp = source, number + 1 & 0xFFFF, stamp
         self._moved_at, self._kind = now, -1
