@@ -25,6 +25,8 @@ class OurPorts:
         self._pairs: dict[MediaStream, tuple[Address, ...]] = {}
         # Every host of ours that was ever told: a handful.
         self._hosts: set[str] = set()
+        #: Whether a call ever came back in, so that it pays to look for others.
+        self.has_met = False
 
     def add(self, stream: MediaStream, facing_caller: str, facing_callee: str) -> None:
         """
@@ -64,6 +66,7 @@ class OurPorts:
         owner = self._owners.get((host, port & ~1))
         if owner is None:
             return address
+        self.has_met = True
         if owner[0] is stream or any(map(self._owner, stream.leg(party.other).addresses())):
             return None
         return address if owner[1] in UNSPECIFIED else (owner[1], port)

@@ -21,6 +21,7 @@ from siptwist.media.leg import MediaStream
 from siptwist.media.ports import PortPool
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
 from siptwist.media.verdict import record
+from siptwist.net.bridges import Bridges
 from siptwist.net.pairs import Evening, PairOpener, StreamRelay
 from siptwist.net.playout import Playout
 from siptwist.net.relay import binder
@@ -97,6 +98,7 @@ class RelayingService(Service):
         self._pools: dict[str, PortPool] = {}
         self._table = CallTable(may_meet)
         self._relays: dict[MediaStream, StreamRelay] = {}
+        self._bridges = Bridges(self._table, self._relays)
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = reactor
 
@@ -151,6 +153,8 @@ class RelayingService(Service):
         call = self._table.get(key)
         now = self._reactor.seconds()
         description = Description(party, streams, signaling_host, branch)
+        if self._bridges and call is not None:
+            self._bridges.part(call)
         if call is not None and not offer:
             if freed := call.answer(description, now):
                 self._release(freed, now)
@@ -172,16 +176,21 @@ class RelayingService(Service):
             now = self._reactor.seconds()
             if freed := call.confirm(branch, now):
                 self._release(freed, now)
+            self._bridge(call)
 
     def settle(self, key: CallKey) -> None:
         call = self._table.get(key)
-        if call is not None and (freed := call.settle()):
-            self._release(freed, self._reactor.seconds())
+        if call is not None:
+            if freed := call.settle():
+                self._release(freed, self._reactor.seconds())
+            self._bridge(call)
 
     def reject(self, key: CallKey, party: Party) -> None:
         call = self._table.get(key)
-        if call is not None and (freed := call.reject(party)):
-            self._release(freed, self._reactor.seconds())
+        if call is not None:
+            if freed := call.reject(party):
+                self._release(freed, self._reactor.seconds())
+            self._bridge(call)
 
     def close(self, key: CallKey, reason: str) -> None:
         call = self._table.pop(key)
@@ -287,8 +296,14 @@ class RelayingService(Service):
             pool = self._pools[host] = self._new_pool()
         return pool
 
+    def _bridge(self, call: MediaCall) -> None:
+        # Where RTP is evened out, each pass does its part.
+        if self._table.ours.has_met and not self._dejitter:
+            self._bridges.make(call)
+
     def _release(self, streams: list[MediaStream], now: float) -> None:
         for stream in streams:
+            self._bridges.discard(stream)
             self._table.ours.discard(stream)
             self._relays.pop(stream).close(now)
 

@@ -341,6 +341,111 @@ class BackendTests(RelayingCase):
         self.assertIn(("192.0.2.9", told.rtp_port), self.reactor.ports)
 
 
+class HairpinTests(RelayingCase):
+    """
+    A call that leaves and comes back in, relayed: one hop, and not two.
+    """
+
+    BACK = CallKey("call-1", "tag", Side.OUTSIDE, Side.INSIDE)
+    OTHER = ("10.0.0.11", 4000)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.negotiate()
+        for key in (self.BACK, KEY):
+            self.service.confirm(key, "b")
+
+    def told_of(self, told: tuple[Endpoint, ...]) -> tuple[StreamOffer, ...]:
+        """
+        What we told, as it comes back in.
+        """
+        return tuple(StreamOffer(n, "audio", one) for n, one in enumerate(told))
+
+    def negotiate(self, *ports: int, answered: bool = True) -> None:
+        out = self.told_of(self.caller(*ports))
+        self.ringing = self.service.describe(self.BACK, Party.CALLER, out, FRIEND[0], True)
+        if answered:
+            back = self.told_of(self.callee(*ports, key=self.BACK, at=self.OTHER))
+            self.told = self.service.describe(KEY, Party.CALLEE, back, FRIEND[0], False, "b")
+
+    def pass_on(self) -> list[int]:
+        """
+        How many packets leave each of our ports when both phones send one.
+        """
+        near = self.port(INSIDE, self.told[0].rtp_port)
+        far = self.port(INSIDE, self.ringing[0].rtp_port)
+        world = [port for (host, _), port in self.reactor.ports.items() if host == OUTSIDE]
+        for port in (near, far, *world):
+            port.sent.clear()
+        near.deliver(rtp(1), PHONE)
+        far.deliver(rtp(2), self.OTHER)
+        for port in (near, far):
+            for _, to in port.sent:
+                self.assertIn(to, (PHONE, self.OTHER))
+        return [len(near.sent), len(far.sent), sum(len(port.sent) for port in world)]
+
+    def test_one_hop(self) -> None:
+        """
+        Media go from one phone's port to the other's, RTCP as well.
+        """
+        self.assertEqual(self.pass_on(), [1, 1, 0])
+        near = self.port(INSIDE, self.told[0].rtcp_port)
+        near.deliver(rtcp(), (PHONE[0], PHONE[1] + 1))
+        far = self.port(INSIDE, self.ringing[0].rtcp_port)
+        self.assertEqual(far.sent, [(rtcp(), (self.OTHER[0], self.OTHER[1] + 1))])
+
+    def test_counted(self) -> None:
+        """
+        Both passes count both phones, also when one pass has ended.
+        """
+        self.pass_on()
+        counts = [[one.packets(p) for p in Party] for one in self.service.calls()]
+        self.service.close(self.BACK, "BYE")
+        (left,) = self.service.calls()
+        counts.append([left.packets(party) for party in Party])
+        self.assertEqual(counts, [[1, 1]] * 3)
+
+    def test_new_offer(self) -> None:
+        """
+        While one of them offers anew media take the long way, afterwards the short one again.
+        """
+        self.negotiate(answered=False)
+        self.assertEqual(len(self.service._bridges), 0)
+        for key in (self.BACK, KEY):
+            self.service.reject(key, Party.CALLER)
+        self.assertEqual(self.pass_on(), [1, 1, 0])
+        self.negotiate(4000, 4002)
+        for key in (self.BACK, KEY):
+            self.service.settle(key)
+        self.assertEqual((self.pass_on(), len(self.service._bridges)), ([1, 1, 0], 4))
+
+    def test_ended(self) -> None:
+        """
+        In whatever order the passes end, nothing is left.
+        """
+        for keys in ((KEY, self.BACK), (self.BACK, KEY)):
+            for key in keys:
+                self.service.close(key, "BYE")
+            self.assertEqual((len(self.service._bridges), self.reactor.ports), (0, {}))
+            self.negotiate()
+            for key in keys:
+                self.service.confirm(key, "b")
+            self.assertEqual(len(self.service._bridges), 2)
+
+    def test_not_agreed(self) -> None:
+        """
+        A pass that nobody has answered yet, or that leads elsewhere, is not bridged.
+        """
+        for key in (KEY, self.BACK):
+            self.service.close(key, "BYE")
+        self.negotiate()
+        self.service.confirm(self.BACK, "b")
+        self.assertEqual(len(self.service._bridges), 0)
+        self.callee(at=FRIEND)
+        self.service.confirm(KEY, "b")
+        self.assertEqual(len(self.service._bridges), 0)
+
+
 class FamilyTests(RelayingCase):
     """
     IPv6 beside IPv4.

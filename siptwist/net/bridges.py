@@ -1,0 +1,100 @@
+"""
+One hop for a call that left and came back in.
+
+Its two passes have ports of their own, and media would go through both: in at one,
+over to the other, and out.  Once both passes are agreed, the sockets that face the
+two phones are joined with each other.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from siptwist.media.calls import MediaCall
+from siptwist.media.calltable import CallTable
+from siptwist.media.leg import Leg, MediaStream
+from siptwist.net.pairs import StreamRelay
+from siptwist.sip.hop import Side
+
+
+class _Bridge(NamedTuple):
+    """
+    A stream that went out, the one by which it came in, and the legs by which
+    they knew each other.
+    """
+
+    out: MediaStream
+    back: MediaStream
+    callee: Leg
+    caller: Leg
+
+
+class Bridges:
+    """
+    Joins the streams of two passes while nothing is being negotiated.
+
+    A bridged stream has the phone beyond in the place of our own port: what is
+    asked of it, it answers of that phone.  Descriptions are not of that phone, so
+    the bridge is taken away before one is taken, and made again afterwards.
+
+    :param relays: the sockets of each stream.
+    """
+
+    def __init__(self, table: CallTable, relays: dict[MediaStream, StreamRelay]) -> None:
+        self._table = table
+        self._relays = relays
+        self._bridges: dict[MediaStream, _Bridge] = {}
+
+    def __len__(self) -> int:
+        return len(self._bridges)
+
+    def make(self, call: MediaCall) -> None:
+        """
+        ``call`` is agreed: bridge its streams, if they lead to another pass that
+        is agreed as well.
+        """
+        other = self._table.other_pass(call.key)
+        if other is None or call.confirmed is None or other.confirmed is None:
+            return
+        out, back = (call, other) if call.key.caller_side is Side.INSIDE else (other, call)
+        for stream in list(out.streams.values()):
+            beyond = back.streams.get(stream.index)
+            if beyond is not None and stream not in self._bridges:
+                self._connect(stream, beyond)
+
+    def _connect(self, out: MediaStream, back: MediaStream) -> None:
+        if not (self._leads(out.callee, back) and self._leads(back.caller, out)):
+            return
+        bridge = _Bridge(out, back, out.callee, back.caller)
+        out.callee, back.caller = back.callee, out.caller
+        self._bridges[out] = self._bridges[back] = bridge
+        StreamRelay(self._relays[out].caller, self._relays[back].callee).join(out)
+
+    def _leads(self, leg: Leg, stream: MediaStream) -> bool:
+        at = leg.described
+        return at is not None and self._table.ours.owner(at) is stream
+
+    def part(self, call: MediaCall) -> None:
+        """
+        ``call`` is about to change: its streams end at our ports again.
+        """
+        other = self._table.other_pass(call.key)
+        for stream in (*call.streams.values(), *(other.streams.values() if other else ())):
+            self.discard(stream)
+
+    def discard(self, stream: MediaStream) -> None:
+        """
+        ``stream`` is bridged no more.
+        """
+        bridge = self._bridges.pop(stream, None)
+        if bridge is None:
+            return
+        out, back, callee, caller = bridge
+        self._bridges.pop(out, None)
+        self._bridges.pop(back, None)
+        for kept, leg in ((callee, out.callee), (caller, back.caller)):
+            kept.rtp.packets, kept.rtp.octets = leg.rtp.packets, leg.rtp.octets
+        out.callee, back.caller = callee, caller
+        for one in (out, back):
+            if one in self._relays:
+                self._relays[one].join(one)
