@@ -13,11 +13,9 @@ from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 import siptwist
-from siptwist import plugins
 from siptwist.config import OPTIONS, Settings, parse
 from siptwist.options import Option, show, table
-from siptwist.plugins.loading import configure
-from siptwist.plugins.stages import IPluginMaker
+from siptwist.plugins.loading import configure, shipped
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +28,7 @@ def plugin_options() -> dict[str, tuple[Option, object]]:
     Every option of the plugins that come with siptwist, and its default.
     """
     found: dict[str, tuple[Option, object]] = {}
-    for maker in getPlugins(IPluginMaker, plugins):
+    for maker in shipped().values():
         defaults = maker.options()
         for key, known in table(maker.options).items():
             found[maker.prefix + key] = (known, getattr(defaults, key))
@@ -159,8 +157,7 @@ class SampleTests(SynchronousTestCase):
         The file is good with every example put into effect.
         """
         text = "\n".join(f"{found[2]} = {found[3]}" for found in self.found)
-        makers = getPlugins(IPluginMaker, plugins)
-        text += "".join(f"\nload_plugin = {maker.name}" for maker in makers)
+        text += "".join(f"\nload_plugin = {name}" for name in shipped())
         settings = parse(text, configure=configure)
         given = set(settings.origins).union(*(one.origins for one in settings.plugins))
         self.assertEqual(given, set(self.options))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -24,16 +25,26 @@ from siptwist.plugins.stages import IPluginMaker
 _FOLDER = "siptwist_plugindir"
 
 
+def shipped() -> dict[str, IPluginMaker]:
+    """
+    The plugins of siptwist itself: in its folder of them, and in folders therein.
+    """
+    inside = pkgutil.iter_modules(siptwist.plugins.__path__, "siptwist.plugins.")
+    folders = [importlib.import_module(one.name) for one in inside if one.ispkg]
+    return {
+        maker.name: maker
+        for package in (siptwist.plugins, *folders)
+        for maker in getPlugins(IPluginMaker, package)
+    }
+
+
 def installed() -> dict[str, IPluginMaker]:
     """
     Every plugin that Twisted finds: ours, and those that others have put into a
     ``twisted/plugins`` folder on Python's path.  Ours keep their names.
     """
-    makers: dict[str, IPluginMaker] = {}
-    for package in (siptwist.plugins, twisted.plugins):
-        for maker in getPlugins(IPluginMaker, package):
-            makers.setdefault(maker.name, maker)
-    return makers
+    theirs = {maker.name: maker for maker in getPlugins(IPluginMaker, twisted.plugins)}
+    return theirs | shipped()
 
 
 def configure(wanted: Wanted) -> Found:

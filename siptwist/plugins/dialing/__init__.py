@@ -1,0 +1,3 @@
+"""
+Plugins that say who is meant by a number.
+"""

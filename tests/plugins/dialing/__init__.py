@@ -1,0 +1,3 @@
+"""
+Tests of the plugins that say who is meant by a number.
+"""
