@@ -341,7 +341,7 @@ class MediaCall:
                 self._leaving.discard(one.index)
                 described = self._locate(stream, one, description)
                 leg = stream.leg(party)
-                leg.offered = one
+                leg.take(branch, one)
                 leg.describe(branch, described, one.held)
             elif final and self._agreed is not None:
                 self._leaving.add(one.index)

@@ -92,7 +92,7 @@ class CallTable:
         party, key, found = description.party, call.key, None
         inside = (key.caller_side is Side.INSIDE, key.callee_side is Side.INSIDE)
         from_inside, to_inside = inside if party is Party.CALLER else inside[::-1]
-        if to_inside and self._may_meet is not None:
+        if to_inside and self._may_meet is not None and not _is_checked(call, description):
             origin = (call, description) if from_inside else self._beyond(call, description)
             found = origin and self._shortcut(*origin, is_offer, receivers)
         if found is None:
@@ -151,3 +151,15 @@ class CallTable:
         if may_meet is None or hosts != {host} or not receivers:
             return False
         return all(one and may_meet(host, one) for one in receivers)
+
+
+def _is_checked(call: MediaCall, description: Description) -> bool:
+    """
+    Whether its party wants to check the way, and we shall answer: then it cannot
+    lead past us.
+    """
+    for one in description.streams:
+        stream = call.stream(one.index) if one.has_ice else None
+        if stream is not None and stream.caller.ice is not None:
+            return True
+    return False

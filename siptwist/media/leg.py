@@ -143,6 +143,14 @@ class Leg:
         self._branches, self._refused, self._chosen, self._speaker, self.held = saved
         self._publish()
 
+    def take(self, branch: str, offered: StreamOffer) -> None:
+        """
+        ``branch`` of the party has described the stream, in its own words.
+        """
+        self.offered = offered
+        if self.ice is not None:
+            self.ice.follow(offered.text, branch not in self._branches)
+
     def describe(self, branch: str, described: Described, held: bool = False) -> None:
         """
         ``branch`` of the party accepts the stream and says where it is.

@@ -5,6 +5,7 @@ The media backend that relays through sockets of this process.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
@@ -279,7 +280,7 @@ class RelayingService(Service):
         """
         if self._chance is not None:
             for leg in (stream.caller, stream.callee):
-                leg.ice = Agent(make_credentials(self._chance))
+                leg.ice = Agent(partial(make_credentials, self._chance))
 
     def _evening(self, key: CallKey) -> Evening | None:
         if not self._dejitter:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from siptwist.media.calls import Description, MediaCall
 from siptwist.media.calltable import CallTable
+from siptwist.media.ice import Agent
 from siptwist.media.stream import CallKey, Endpoint, Party
 from siptwist.sip.hop import Side
+from siptwist.sip.sdp import Credentials
 from tests.media.test_calls import KEY, TIMEOUTS, CallCase, line
 
 ALICE, CAROL = "10.0.0.10", "10.0.0.12"
@@ -100,6 +102,19 @@ class DirectTests(ShortcutCase):
             self.tell(LOCAL, self.carol(), (ALICE,), False),
         ]
         self.assertEqual(told, [Endpoint(ALICE, 4000, 4001), Endpoint(CAROL, 5000, 5001)])
+
+    def test_checks(self) -> None:
+        """
+        A phone that checks the way, where we answer checks, is led through us; where
+        we do not, it goes without.
+        """
+        offer = self.alice()
+        offer = offer._replace(streams=(offer.streams[0]._replace(has_ice=True),))
+        self.assertEqual(self.tell(LOCAL, offer, (CAROL,), True).host, ALICE)
+        stream = self.call_of(LOCAL).streams[0]
+        stream.caller.ice = stream.callee.ice = Agent(lambda: Credentials("a", "b"))
+        told = self.tell(LOCAL, offer, (CAROL,), True)
+        self.assertEqual((told.host, told.ice), (INSIDE, Credentials("a", "b")))
 
     def test_not_silent(self) -> None:
         """

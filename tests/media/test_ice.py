@@ -61,7 +61,7 @@ class AgentTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.agent = Agent(OURS)
+        self.agent = Agent(lambda: OURS)
 
     def status(self, data: bytes) -> bytes:
         """
@@ -138,6 +138,30 @@ class AgentTests(SynchronousTestCase):
         self.agent.answer(check(nominates=True, priority=5, ufrag="again"), ROUTER)
         self.assertEqual(self.agent.rtp, ROUTER)
 
+    def test_new_credentials(self) -> None:
+        """
+        A party that begins anew is told new credentials; those of before, from when it
+        talked without a break, are still good, but not those before them.
+        """
+        made = [OURS._replace(ufrag=f"ourfrag{number}") for number in range(3)]
+        agent = Agent(iter(made).__next__)
+        for number, ufrag in enumerate(("first", "first", "second", "", "second")):
+            agent.follow(f"m=audio 4 RTP/AVP 0\r\na=ice-ufrag:{ufrag}\r\n" if ufrag else "m=")
+            self.assertEqual(agent.credentials, made[number >= 2])
+        agent.follow("m=audio 4 RTP/AVP 0\na=ice-ufrag:third")
+        answered = [bool(agent.answer(check(ours=one), PHONE)) for one in made]
+        self.assertEqual(answered, [False, True, True])
+
+    def test_branches(self) -> None:
+        """
+        Phones that ring together have names of their own; all check with what all were told.
+        """
+        made = iter([OURS, OURS._replace(ufrag="other")])
+        agent = Agent(made.__next__)
+        for ufrag in ("one", "two", "three"):
+            agent.follow(f"m=audio 4 RTP/AVP 0\na=ice-ufrag:{ufrag}", is_new=True)
+        self.assertEqual(agent.credentials, OURS)
+
     def test_role_conflict(self) -> None:
         """
         Who wants to be controlled is told that we are: 487.
@@ -163,4 +187,4 @@ class AgentTests(SynchronousTestCase):
                 self.assertIn(data[4 : data.index(b"\0\x08\0\x14")], proven)
         for at in range(len(samples[0]) - 8):
             other = samples[0][:at] + bytes((samples[0][at] ^ 1,)) + samples[0][at + 1 :]
-            self.assertEqual(Agent(OURS).answer(other, ROUTER), b"", at)
+            self.assertEqual(Agent(lambda: OURS).answer(other, ROUTER), b"", at)

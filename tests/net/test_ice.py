@@ -43,7 +43,7 @@ class JudgeTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.port, self.relay, self.leg = FakePort(), Relay(), Leg()
         self.relay.transport = self.port  # type: ignore[assignment]
-        self.leg.ice = Agent(OURS)
+        self.leg.ice = Agent(lambda: OURS)
         self.leg.offered = StreamOffer(0, "audio", Endpoint(*PHONE, 4001), has_ice=True)
         self.leg.describe("", Described(PHONE, (PHONE[0], 4001), "10.0.0.5"))
         self.judge = judge_rtp(self.relay, self.leg)

@@ -28,6 +28,9 @@ OFFERING = frozenset({"INVITE", "ACK", "PRACK", "UPDATE"})
 
 _Message = TypeVar("_Message", Request, Response)
 
+# Of the lines of a medium so much is kept, to tell the operator its codecs.
+LONGEST_TEXT = 4096
+
 _REFUSED = Endpoint("", 0, 0)
 
 
@@ -58,7 +61,7 @@ class Description(NamedTuple):
         spare = surplus(session, self.signaling_host) if self.is_offer else frozenset()
         for index, medium in enumerate(session.media):
             where = _REFUSED if index in spare else _endpoint(medium)
-            kind, proto, text = medium.kind, medium.proto, medium.text
+            kind, proto, text = medium.kind, medium.proto, medium.text[:LONGEST_TEXT]
             streams.append(
                 StreamOffer(index, kind, where, medium.held, proto, text, medium.has_ice)
             )

@@ -154,7 +154,7 @@ class AnchorTests(SynchronousTestCase):
 
     def test_several_parts(self) -> None:
         """
-        Only the part that is SDP changes in a multipart body.
+        F10 of siproxd: of a multipart body the part that is SDP changes, and only that.
         """
         body = (
             f"--x\r\nContent-Type: application/sdp\r\n\r\n{sdp()}\r\n--x\r\n\r\nkept\r\n--x--\r\n"

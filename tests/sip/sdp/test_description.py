@@ -4,11 +4,15 @@ Session descriptions are read strictly.
 
 from __future__ import annotations
 
+import random
+import re
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import MalformedSDP
-from siptwist.sip.sdp import MAX_MEDIA, SessionDescription
-from tests.sip.sdp.samples import ICE, OURS, PHONE, one_medium
+from siptwist.sip.sdp import MAX_MEDIA, SessionDescription, description
+from siptwist.sip.sdp.grammar import HEAD
+from tests.sip.sdp.samples import ICE, OURS, PHONE, mutate, one_medium
 
 
 class ReadingTests(SynchronousTestCase):
@@ -108,6 +112,29 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(
             read.rewrite(ours, OURS), other.rewrite(ours, OURS).replace(b"b=CT:64\r\n", b"")
         )
+
+    def test_usual_and_general(self) -> None:
+        """
+        The short way through a usual beginning reads what the long way reads.
+        """
+        chance = random.Random(4566)
+        pieces = PHONE.splitlines(keepends=True)
+        ours = [(OURS, 7070, 7071)] * (MAX_MEDIA + 1)
+        outcomes = []
+        bodies = [mutate(chance, PHONE, pieces) for _ in range(2000)]
+        for head in (HEAD, re.compile("(?!)")):
+            self.patch(description, "HEAD", head)
+            told = []
+            for body in bodies:
+                try:
+                    read = SessionDescription.parse(body)
+                    told.append((read.media, read.rewrite(ours[: len(read.media)], OURS)))
+                except MalformedSDP as error:
+                    told.append(error.status)
+            outcomes.append(told)
+        self.assertEqual(*outcomes)
+        short = [HEAD.match(body.decode("utf-8", "surrogateescape")) for body in bodies]
+        self.assertGreater(len([one for one in short if one]), 500)
 
     def test_name_as_connection(self) -> None:
         """

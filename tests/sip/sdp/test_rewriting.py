@@ -41,7 +41,8 @@ class RewritingTests(SynchronousTestCase):
 
     def test_family_changes(self) -> None:
         """
-        An IPv4 description relayed over IPv6 says IP6, and the other way round.
+        F10 of siproxd: an IPv4 description relayed over IPv6 says IP6, and the other
+        way round.
         """
         body = one_medium(b"m=audio 4000 RTP/AVP 0", b"a=rtcp:4009 IN IP4 10.0.0.5")
         out = rewrite(body, "2001:db8::1")
