@@ -5,6 +5,7 @@ Calls that change what they carry, and calls that carry it past us.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -162,14 +163,20 @@ class DirectTests(InteropCase):
 
     def test_off(self) -> None:
         """
-        With direct_media = off the router carries all of it.
+        With direct_media = off the router carries all of it, from phone to phone: it
+        sends nothing to itself.
         """
         self.start_proxy(direct_media="off")
+        loop = self.start_capture(FW, "lo")
         alice, carol = (self.start_inside(*who) for who in (("alice", ALICE), ("carol", CAROL)))
         wire = self.start_capture(FW, "eth0")
         self.connect(alice, carol)
         for phone in (alice, carol):
             self.assertTrue(wire.speech(phone.address))
+        since = time.time()
+        self.assert_talk(alice, carol)
+        sent = [p for p in loop.packets() if p.at > since and p.payload[:1] == b"\x80"]
+        self.assertEqual(sent, [])
 
     def assert_direct(self, wire: Capture, *phones: Phone) -> None:
         for phone in phones:
