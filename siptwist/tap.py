@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import time
 from collections.abc import Callable
 
 from twisted.application.service import IService
@@ -18,7 +19,11 @@ from siptwist.config import Settings
 from siptwist.errors import ConfigError, Problem, SIPTwistError
 from siptwist.making import make_authentication
 from siptwist.net import addresses
+from siptwist.operation import Operation
 from siptwist.plugins.loading import configure
+from siptwist.services.inspecting.checking import explain, this_machine, warnings
+from siptwist.services.inspecting.hashing import hash_password
+from siptwist.services.inspecting.migrating import Migration
 
 # Where siproxd looks when it is not told; the first that can be read wins.
 SEARCH_PATH = (
@@ -38,11 +43,18 @@ class Options(usage.Options):
     synopsis = "[options]"
     longdesc = "A masquerading SIP proxy, registrar and RTP relay; reads siproxd.conf."
     optParameters = [
-        ["config", "c", None, "configuration file (else ~/.siproxdrc, /etc/siproxd.conf, ...)"]
+        ["config", "c", None, "configuration file (else ~/.siproxdrc, /etc/siproxd.conf, ...)"],
+        ["migrate", None, None, "say what there is of siproxd in this folder, and exit"],
     ]
-    optFlags = [["check", None, "say everything wrong with the configuration, and exit"]]
-    compData = usage.Completions(optActions={"config": usage.CompleteFiles("*.conf")})
+    optFlags = [
+        ["check", None, "say what the configuration means and what is wrong with it, and exit"],
+        ["hash-password", None, "ask for a password, write lines that do not hold it, and exit"],
+    ]
+    compData = usage.Completions(
+        optActions={"config": usage.CompleteFiles("*.conf"), "migrate": usage.CompleteDirs()}
+    )
 
+    path: str
     settings: Settings
     chosen: addresses.Chosen
 
@@ -52,7 +64,9 @@ class Options(usage.Options):
         status 1 and nothing half started.
         """
         try:
-            self.settings = read(self["config"] or _found())
+            self._ask()
+            self.path = os.path.abspath(self["config"] or _found())
+            self.settings = read(self["config"] or self.path)
             if self["check"]:
                 _check(self.settings)
             self.chosen = self.find()
@@ -60,10 +74,31 @@ class Options(usage.Options):
             sys.stderr.write(f"{error}\n")
             raise SystemExit(1) from error
         if self["check"]:
-            for note in self.settings.notes:
-                sys.stdout.write(f"{note}\n")
+            for line in (*explain(self.settings), *map(str, self.settings.notes)):
+                sys.stdout.write(f"{line}\n")
+            for line in self.warnings():
+                sys.stdout.write(f"warning: {line}\n")
             sys.stdout.write("The configuration can be used.\n")
             raise SystemExit(0)
+
+    def _ask(self) -> None:
+        """
+        What needs no configuration, and starts nothing.
+        """
+        if self["migrate"]:
+            migration = Migration(self["migrate"], read, time.time())
+            for line in migration.report():
+                sys.stdout.write(f"{line}\n")
+            raise SystemExit(0 if migration.is_good else 1)
+        if self["hash-password"]:
+            hash_password(_realm(self["config"]), sys.stdout)
+            raise SystemExit(0)
+
+    def warnings(self) -> list[str]:
+        """
+        What the configuration is likely to be regretted for, here and now.
+        """
+        return warnings(self.settings, self.chosen, this_machine())
 
     def find(self) -> addresses.Chosen:
         """
@@ -82,6 +117,16 @@ def _found() -> str:
     raise ConfigError(
         (Problem("siproxy", 0, "--config", f"no file given, and none of {SEARCH_PATH} is there"),)
     )
+
+
+def _realm(path: str | None) -> str:
+    """
+    The realm that a configuration has, if there is one that can be used.
+    """
+    try:
+        return read(path or _found()).proxy_auth_realm
+    except SIPTwistError:
+        return ""
 
 
 def read(path: str) -> Settings:
@@ -130,7 +175,8 @@ def makeService(options: Options) -> IService:
 
     logs.set_debug_level(options.settings.debug_level)
     try:
-        service, _ = compose(options.settings, options.chosen, reactor, options.find)
+        service, parts = compose(options.settings, options.chosen, reactor, options.find)
+        Operation(service, parts, reactor, lambda: read(options.path)).join(options.warnings())
     except SIPTwistError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from error

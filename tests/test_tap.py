@@ -102,11 +102,21 @@ class TapCase(SynchronousTestCase):
 class CheckTests(TapCase):
     def test_good(self) -> None:
         """
-        A file that can be used is said to be, and ends with status 0.
+        A file that can be used is said to be, what it sets is explained, and the status
+        is 0.
         """
         status, output, errors = self.check("sip_listen_port = 5061\n")
         self.assertEqual((status, errors), (0, ""))
-        self.assertEqual(output, "The configuration can be used.\n")
+        self.assertIn(f"{self.config}:2: sip_listen_port = 5061: port for SIP, on both", output)
+        self.assertTrue(output.endswith("\nThe configuration can be used.\n"))
+
+    def test_warnings(self) -> None:
+        """
+        What can be used and will be regretted is said, and the status is 0.
+        """
+        status, output, _ = self.check("rtp_timeout = 0\n")
+        self.assertEqual(status, 0)
+        self.assertIn(f"warning: {self.config}:2: rtp_timeout: 0 keeps the ports", output)
 
     def test_notes(self) -> None:
         """
@@ -157,6 +167,51 @@ class CheckTests(TapCase):
         """
         self.check("")
         self.assertEqual(os.listdir(self.directory), ["siproxd.conf"])
+
+
+class QuestionTests(TapCase):
+    """
+    What is answered without a configuration, and starts nothing.
+    """
+
+    def ask(self, *words: str) -> tuple[int, str, str]:
+        error = self.assertRaises(SystemExit, tap.Options().parseOptions, words)
+        return error.code, sys.stdout.getvalue(), sys.stderr.getvalue()
+
+    def test_migrate(self) -> None:
+        """
+        --migrate reports what there is of siproxd; its status says whether that can be used.
+        """
+        self.write("if_inbound = eth1\n")
+        status, output, _ = self.ask("--migrate", str(self.directory))
+        self.assertEqual(status, 0)
+        self.assertIn(f"Configuration: {self.config}: 2 options read", output)
+        self.write("no_such_option = 1\n")
+        self.assertEqual(self.ask("--migrate", str(self.directory))[0], 1)
+
+    def test_hash_password(self) -> None:
+        """
+        --hash-password asks for user and password, and for the realm of the configuration;
+        the lines are all that goes to the output, and hold no password.
+        """
+        self.write("proxy_auth_realm = home\nproxy_auth_passwd = x\n")
+        self.patch(sys, "stdin", io.StringIO("alice\n\n"))
+        self.patch(tap.hash_password, "__defaults__", (None, lambda prompt: "a secret"))
+        status, output, prompts = self.ask("--config", str(self.config), "--hash-password")
+        self.assertEqual((status, prompts), (0, "User: Realm [home]: "))
+        lines = output.splitlines()
+        self.assertTrue(all(line.startswith("alice home ") for line in lines), lines)
+        self.assertNotIn("secret", output)
+
+    def test_hash_password_refused(self) -> None:
+        """
+        What the file could not hold ends with status 1 and a reason.
+        """
+        self.patch(sys, "stdin", io.StringIO("al ice\nhome\n"))
+        self.patch(tap.hash_password, "__defaults__", (None, lambda prompt: "a secret"))
+        status, output, errors = self.ask("--config", "/no/file", "--hash-password")
+        self.assertEqual((status, output), (1, ""))
+        self.assertIn("a user is one word", errors)
 
 
 class OptionsTests(TapCase):

@@ -5,7 +5,7 @@ What the start says: why it failed, or where phones should point and what is off
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
 
 from twisted.application.service import MultiService, Service
@@ -51,6 +51,23 @@ class ProxyService(MultiService):
             self.stopService()
             sys.stderr.write(f"{error}\n")
             raise NotStarted(error) from error
+
+
+class WarningService(Service):
+    """
+    Says at the start what the operator may want to change.
+    """
+
+    name = "warning"
+    _log = logger()
+
+    def __init__(self, warnings: Iterable[str]) -> None:
+        self._warnings = tuple(warnings)
+
+    def startService(self) -> None:
+        super().startService()
+        for text in self._warnings:
+            self._log.warn("{text}", text=text)
 
 
 class AnnouncingService(Service):

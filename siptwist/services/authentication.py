@@ -24,6 +24,7 @@ from siptwist.proxy.registration.authentication import (
 from siptwist.proxy.registration.oldphones import OldPhones
 from siptwist.proxy.registration.passwords import Secret, parse_passwords, usable_algorithms
 from siptwist.proxy.ticket import Ticket
+from siptwist.sip.digest import Credentials, is_digest
 
 #: Seconds between two looks at the password file, at most one a look-up.
 RECHECK_SECONDS = 5.0
@@ -89,27 +90,51 @@ class AuthenticationService(Service):
         """
         The answer to a REGISTER that does not prove who sent it, or ``None``.
         """
-        authorization = ticket.request.headers.lines("authorization")
         user = unquote(ticket.to.uri.user or "") if ticket.to.is_sip else ""
+        return self._judge(ticket, user, "authorization", 401, "WWW-Authenticate")
+
+    def admit(self, ticket: Ticket, user: str | None) -> Reply | Ticket:
+        """
+        The answer to another request that does not prove who sent it (RFC 3261
+        section 22.3), or the request without the proof, which is nobody else's
+        business.
+
+        :param user: who it must be; ``None`` when anybody in our file will do.
+        """
+        header = "proxy-authorization"
+        refusal = self._judge(ticket, user, header, 407, "Proxy-Authenticate")
+        if refusal is not None:
+            return refusal
+        request, foreign = ticket.request, []
+        for field in request.headers.fields(header):
+            if not (is_digest(field[1]) and Credentials.parse(field[1]).realm == self._realm):
+                foreign.append(field)
+        headers = request.headers.replaced({header: tuple(foreign)})
+        return ticket.with_request(request._replace(headers=headers))
+
+    def _judge(
+        self, ticket: Ticket, user: str | None, header: str, status: int, challenge: str
+    ) -> Reply | None:
+        authorization = ticket.request.headers.lines(header)
         verdict = self.check(
             ticket.method,
             ticket.request.uri,
             ticket.request.body,
             authorization,
             user,
-            self._is_old(ticket, user, bool(authorization)),
+            self._is_old(ticket, user or "", bool(authorization)),
         )
         self._log.debug(
             "{aor!r} from {source}: {verdict} {why} [{call_id}]",
-            aor=str(ticket.to.uri),
+            aor=str(ticket.from_.uri),
             source=str(ticket.source),
             verdict=type(verdict).__name__,
             why=getattr(verdict, "why", ""),
             call_id=ticket.call_id,
         )
         if isinstance(verdict, Challenged):
-            challenges = tuple((verdict.header, value) for value in verdict.values)
-            return Reply(401, headers=challenges, why=verdict.why)
+            challenges = tuple((challenge, value) for value in verdict.values)
+            return Reply(status, headers=challenges, why=verdict.why)
         if isinstance(verdict, Forbidden):
             return Reply(403, why=verdict.why)
         return None

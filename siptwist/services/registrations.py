@@ -43,7 +43,8 @@ class RegistrationService(service.Service):
     :param path: the ``registration_file``.
     :param is_own: whether a URI names us; asked once, of siproxd's old table.
 
-    ``retire`` is told of each binding that lapses, and when.
+    ``retire`` is told of each binding that lapses, and when; ``saved`` that
+    something has been saved.
     """
 
     name = "registrations"
@@ -59,6 +60,7 @@ class RegistrationService(service.Service):
         self.path = path
         self.locations = locations
         self.retire: Callable[[Binding, float], object] = lambda binding, now: None
+        self.saved: Callable[[], object] = lambda: None
         self._reactor = reactor
         self._is_own = is_own
         self._database: Database | None = None
@@ -150,6 +152,7 @@ class RegistrationService(service.Service):
         )
         for waiter in waiting:
             waiter.callback(None)
+        self.saved()
 
     def _fail(self, error: sqlite3.Error, changes: Iterable[str]) -> None:
         if not self._failed:

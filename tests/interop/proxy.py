@@ -25,6 +25,7 @@ DEFAULTS = {
     "rtp_port_low": "10000",
     "rtp_port_high": "30000",
     "rtp_timeout": "300",
+    "drain_seconds": "0",
     "hosts_allow_reg": "10.0.0.0/24",
 }
 

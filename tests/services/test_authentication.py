@@ -11,9 +11,12 @@ from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import ConfigError
+from siptwist.proxy.decision import Reply
 from siptwist.proxy.registration.authentication import Accepted, Challenged, Verdict
+from siptwist.proxy.ticket import Ticket
 from siptwist.services.authentication import AuthenticationService
 from siptwist.sip.digest import Challenge, ha1, ha2, response
+from tests.proxy.asking import ticket
 
 URI = "sip:192.168.1.5"
 
@@ -184,3 +187,66 @@ class AuthenticationServiceTests(SynchronousTestCase):
         )
         verdict = service.check("REGISTER", URI, b"", [credentials], "alice")
         self.assertEqual(verdict, Accepted("alice"))
+
+
+class AdmitTests(SynchronousTestCase):
+    """
+    Who calls proves the same (RFC 3261 section 22.3).
+    """
+
+    def setUp(self) -> None:
+        clock = Clock()
+        clock.advance(1_700_000_000)
+        self.service = AuthenticationService(clock, "home", "pw")
+
+    def credentials(self, made: Ticket, user: str = "alice", password: str = "pw") -> str:
+        refusal = self.service.admit(made, user)
+        assert isinstance(refusal, Reply)
+        self.assertEqual(refusal.status, 407)
+        challenge = Challenge.parse(refusal.headers[0][1])
+        secret = ha1(challenge.algorithm, user, "home", password)
+        request = ha2(challenge.algorithm, made.method, made.request.uri)
+        proof = response(challenge.algorithm, secret, challenge.nonce, request)
+        return (
+            f'Digest username="{user}", realm="home", nonce="{challenge.nonce}", '
+            f'uri="{made.request.uri}", response="{proof}", algorithm={challenge.algorithm}'
+        )
+
+    def test_admitted(self) -> None:
+        """
+        The proof opens the way, and stays here; that for another proxy goes on.
+        """
+        proof = self.credentials(ticket())
+        foreign = 'Digest realm="other", username="a", nonce="b", uri="c", response="d"'
+        passed = self.service.admit(
+            ticket(f"Proxy-Authorization: {foreign}", f"Proxy-Authorization: {proof}"), "alice"
+        )
+        assert isinstance(passed, Ticket)
+        self.assertEqual(passed.request.headers.lines("proxy-authorization"), [foreign])
+
+    def test_anybody(self) -> None:
+        """
+        Where any of our users will do, any will.
+        """
+        proof = self.credentials(ticket(), "bob")
+        made = ticket(f"Proxy-Authorization: {proof}")
+        self.assertIsInstance(self.service.admit(made, None), Ticket)
+
+    def test_somebody_else(self) -> None:
+        """
+        Who proves to be bob is not alice: 403.
+        """
+        proof = self.credentials(ticket(), "bob")
+        refusal = self.service.admit(ticket(f"Proxy-Authorization: {proof}"), "alice")
+        assert isinstance(refusal, Reply)
+        self.assertEqual(refusal.status, 403)
+
+    def test_wrong(self) -> None:
+        """
+        A wrong password is asked for again, and Authorization is for registrars.
+        """
+        proof = self.credentials(ticket(), password="wrong")
+        for header in ("Proxy-Authorization", "Authorization"):
+            refusal = self.service.admit(ticket(f"{header}: {proof}"), "alice")
+            assert isinstance(refusal, Reply)
+            self.assertEqual(refusal.status, 407)

@@ -10,7 +10,6 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from siptwist.errors import MalformedURI
 from siptwist.proxy.registration.passwords import Secret
@@ -38,10 +37,8 @@ class Accepted:
 @dataclass(frozen=True, slots=True)
 class Challenged:
     """
-    Answer 401 with these header values, in this order; ``why`` is for the log.
+    Ask with these header values, in this order; ``why`` is for the log.
     """
-
-    header: ClassVar[str] = "WWW-Authenticate"
 
     values: tuple[str, ...]
     stale: bool

@@ -73,8 +73,8 @@ class Registrar:
         self.identity = identity
         self._locations = locations
         self._key = key
-        self._min_expires = min_expires
-        self._default_expires = default_expires
+        self.min_expires = min_expires
+        self.default_expires = default_expires
         self._max_expires = max_expires
 
     def answer(self, ticket: Ticket) -> Reply:
@@ -141,9 +141,9 @@ class Registrar:
         text = contact.parameter("expires") or headers.get("expires") or ""
         asked = parse_expires(text)
         if asked is None:
-            asked = self._default_expires
-        elif 0 < asked < self._min_expires:
-            minimum = ("Min-Expires", str(self._min_expires))
+            asked = self.default_expires
+        elif 0 < asked < self.min_expires:
+            minimum = ("Min-Expires", str(self.min_expires))
             raise _Refused(423, "Interval Too Brief", minimum)
         return min(asked, self._max_expires)
 

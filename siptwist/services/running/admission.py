@@ -6,6 +6,7 @@ the names in them have now.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -180,7 +181,12 @@ def system_names(reactor: Any) -> LookUp:
     """
     Asks ``/etc/hosts`` and the name servers of this machine.
     """
-    return in_dns(resolve.ResolverChain([hosts.Resolver(), system_resolver(reactor)]))
+
+    @cache
+    def resolver() -> Any:
+        return resolve.ResolverChain([hosts.Resolver(), system_resolver(reactor)])
+
+    return lambda name: in_dns(resolver())(name)
 
 
 def in_dns(resolver: Any) -> LookUp:

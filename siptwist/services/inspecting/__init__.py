@@ -1,0 +1,3 @@
+"""
+Commands that look at files and start nothing.
+"""
