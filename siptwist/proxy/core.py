@@ -95,7 +95,7 @@ class Core:
         if self.stages is not None and type(decision) is Forward:
             decision = self.stages.pre_proxy(decision)
             if type(decision) is Forward:
-                decision = decision._replace(asked=ticket)
+                decision = decision.asked_as(ticket)
         if type(decision) is Forward:
             headers, targets = ticket.request.headers, decision.targets
             if len(targets) > 1 or "max-breadth" in headers.first:

@@ -81,5 +81,11 @@ class Forward(Value):
         """
         return Forward(ticket, self.targets, self.from_phone, self.to_phone, self.why, self.asked)
 
+    def asked_as(self, ticket: Ticket) -> Forward:
+        """
+        The same, with the request as it was before plugins changed it.
+        """
+        return Forward(self.ticket, self.targets, self.from_phone, self.to_phone, self.why, ticket)
+
 
 Decision = Reply | Drop | Forward

@@ -33,10 +33,11 @@ class Hook(NamedTuple):
 
 class Chain:
     """
-    The hooks of one stage, in the order of loading.  False when there is none.
+    The hooks of one stage, in the order of loading.  ``is_choosy`` says whether any
+    of them wants to see some methods only.
     """
 
-    __slots__ = ("_by_method", "_others", "hooks")
+    __slots__ = ("_by_method", "_others", "hooks", "is_choosy")
 
     def __init__(self, hooks: Iterable[Hook] = ()) -> None:
         self.hooks = tuple(hooks)
@@ -48,9 +49,7 @@ class Chain:
             )
             for method in named
         }
-
-    def __bool__(self) -> bool:
-        return bool(self.hooks)
+        self.is_choosy = bool(named)
 
     def of(self, method: str) -> tuple[Hook, ...]:
         """
@@ -70,18 +69,16 @@ class Failures:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._complained: dict[str, tuple[float, int]] = {}
-        self._failed: OrderedDict[tuple[str, object], float] = OrderedDict()
-
-    def __bool__(self) -> bool:
-        return bool(self._failed)
+        #: Plugins and messages that they are not asked about, and since when.
+        self.failed: OrderedDict[tuple[str, object], float] = OrderedDict()
 
     def note(self, hook: Hook, message: Message | None = None) -> None:
         """
         The exception that is being handled is this hook's fault.
         """
         now = self._now()
-        if message is not None and len(self._failed) < FAILED_LIMIT:
-            self._failed[hook.name, _key(message)] = now
+        if message is not None and len(self.failed) < FAILED_LIMIT:
+            self.failed[hook.name, _key(message)] = now
         since, count = self._complained.get(hook.name, (None, 0))
         if since is not None and now - since < COMPLAINT_SECONDS:
             self._complained[hook.name] = (since, count + 1)
@@ -100,10 +97,10 @@ class Failures:
         The hooks of plugins that have not failed this message.
         """
         limit = self._now() - MESSAGE_SECONDS
-        while self._failed and next(iter(self._failed.values())) <= limit:
-            self._failed.popitem(last=False)
+        while self.failed and next(iter(self.failed.values())) <= limit:
+            self.failed.popitem(last=False)
         key = _key(message)
-        return tuple(hook for hook in hooks if (hook.name, key) not in self._failed)
+        return tuple(hook for hook in hooks if (hook.name, key) not in self.failed)
 
 
 def _key(message: Message) -> object:

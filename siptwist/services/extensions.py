@@ -93,9 +93,9 @@ class ExtensionService(Service):
         chains = self.stages.chains = {stage: Chain(self._hooks(stage)) for stage in STAGES}
         askers, stages = self._askers, self.stages
         askers.core.stages = stages if self._plugins else None
-        askers.signaling.gate = stages.raw if chains["raw"] else None
-        askers.transactions.dress = stages.respond if chains["post_proxy"] else None
-        askers.relaying.ended = stages.end_call if chains["call_ended"] else None
+        askers.signaling.gate = stages.raw if chains["raw"].hooks else None
+        askers.transactions.dress = stages.respond if chains["post_proxy"].hooks else None
+        askers.relaying.ended = stages.end_call if chains["call_ended"].hooks else None
 
     def _hooks(self, stage: str) -> Iterator[Hook]:
         for one, plugin in self._plugins:
@@ -114,7 +114,7 @@ class ExtensionService(Service):
                 self._start(one, plugin)
         self._compose()
         self._start_timers()
-        if self.stages.chains["report"]:
+        if self.stages.chains["report"].hooks:
             self._previous = signal.signal(signal.SIGUSR1, self._signalled)
 
     def _start(self, one: Configured, plugin: Any) -> None:

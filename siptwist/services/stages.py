@@ -4,7 +4,7 @@ One message, and the plugins that are asked about it on its way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from siptwist.errors import MalformedMessage
@@ -78,41 +78,42 @@ class Stages:
     # Requests
 
     def validate(self, ticket: Ticket) -> Reply | Drop | None:
-        found: Reply | Drop | None = None
-        for hook in self._hooks(self._validate, ticket.method, ticket.request):
-            found = self._ask(hook, ticket.request, _REFUSALS, ticket)
-            if found is not None:
-                break
+        hooks = self._hooks(self._validate, ticket.method, ticket.request)
+        found: Reply | Drop | None = self._ask(hooks, ticket.request, _REFUSALS, ticket)
         return found
 
     def determine_target(self, ticket: Ticket, from_phone: bool) -> Ticket | Decision:
-        for hook in self._hooks(self._determine_target, ticket.method, ticket.request):
-            found = self._ask(hook, ticket.request, _ANYTHING, ticket, from_phone)
-            if found is not None:
-                if not isinstance(found, Ticket):
-                    return found  # type: ignore[no-any-return]
-                ticket = found
-        return ticket
+        hooks = self._hooks(self._determine_target, ticket.method, ticket.request)
+        while True:
+            found = self._ask(hooks, ticket.request, _ANYTHING, ticket, from_phone)
+            if found is None:
+                return ticket
+            if not isinstance(found, Ticket):
+                return found  # type: ignore[no-any-return]
+            ticket = found
 
     def unknown_party(self, ticket: Ticket, from_phone: bool) -> Ticket | Decision | None:
-        found: Ticket | Decision | None = None
-        for hook in self._hooks(self._unknown_party, ticket.method, ticket.request):
-            found = self._ask(hook, ticket.request, _ANYTHING, ticket, from_phone)
-            if found is not None:
-                break
+        hooks = self._hooks(self._unknown_party, ticket.method, ticket.request)
+        found: Ticket | Decision | None = self._ask(
+            hooks, ticket.request, _ANYTHING, ticket, from_phone
+        )
         return found
 
     def pre_proxy(self, forward: Forward) -> Decision:
-        for hook in self._hooks(self._pre_proxy, forward.ticket.method, forward.ticket.request):
-            found = self._ask(hook, forward.ticket.request, _ANYTHING, forward)
+        ticket = forward.ticket
+        hooks = self._hooks(self._pre_proxy, ticket.method, ticket.request)
+        while True:
+            found = self._ask(hooks, ticket.request, _ANYTHING, forward)
+            if found is None:
+                break
             if isinstance(found, Ticket):
                 forward = forward.with_ticket(found)
             elif isinstance(found, Forward):
                 forward = found
-            elif found is not None:
+            else:
                 return found  # type: ignore[no-any-return]
         ticket = forward.ticket
-        if self._media and ticket.request.body:
+        if self._media.hooks and ticket.request.body:
             request = self._describe(ticket.request, ticket.method, forward.from_phone, with_body)
             if request is not ticket.request:
                 forward = forward.with_ticket(ticket.with_request(request))
@@ -122,11 +123,11 @@ class Stages:
         """
         A request goes out as ``request``.
         """
-        if self._call_ended:
+        if self._call_ended.hooks:
             self._records.begin(ticket, passage)
-        if not self._post_proxy:
-            return request
-        return self._send(request, passage.method, passage.hop, passage.side)
+        if self._post_proxy.hooks:
+            return self._send(request, ticket.method, passage.hop, passage.side)
+        return request
 
     # Responses
 
@@ -134,14 +135,17 @@ class Stages:
         """
         A response is on its way back.
         """
-        for hook in self._hooks(self._response, passage.method, response):
-            found = self._ask(hook, response, (Response,), response, passage)
-            response = response if found is None else found
-        if self._media and response.body:
+        hooks = self._hooks(self._response, passage.method, response)
+        while True:
+            found = self._ask(hooks, response, (Response,), response, passage)
+            if found is None:
+                break
+            response = found
+        if self._media.hooks and response.body:
             response = self._describe(
                 response, passage.method, passage.to_phone, response_with_body
             )
-        if self._call_ended:
+        if self._call_ended.hooks:
             self._records.answer(passage, response.status, self._now())
         return response
 
@@ -149,7 +153,8 @@ class Stages:
         """
         A response goes out, of whoever it is.
         """
-        return self._send(response, response.headers.cseq.method, hop, side)
+        method = response.headers.cseq.method if self._post_proxy.is_choosy else ""
+        return self._send(response, method, hop, side)
 
     # Calls
 
@@ -157,7 +162,7 @@ class Stages:
         """
         A call is over; its media was ``media``.
         """
-        if not self._call_ended:
+        if not self._call_ended.hooks:
             return
         call = self._records.end(key, reason, media, self._now())
         if call is None:
@@ -170,30 +175,40 @@ class Stages:
 
     # How they are asked
 
-    def _hooks(self, chain: Chain, method: str, message: Request | Response) -> tuple[Hook, ...]:
+    def _hooks(self, chain: Chain, method: str, message: Request | Response) -> Iterator[Hook]:
         hooks = chain.of(method)
-        if hooks and self._failures:
-            return self._failures.without(hooks, message)
-        return hooks
+        if hooks and self._failures.failed:
+            hooks = self._failures.without(hooks, message)
+        return iter(hooks)
 
     def _ask(
-        self, hook: Hook, message: Request | Response, kinds: tuple[type, ...], *arguments: Any
+        self,
+        hooks: Iterator[Hook],
+        message: Request | Response,
+        kinds: tuple[type, ...],
+        *arguments: Any,
     ) -> Any:
         """
-        What a plugin says; ``None`` when it raises, or says what it may not.
+        What the next plugin that has something to say says, ``None`` when no one is
+        left.  Who raises, or says what he may not, has said nothing.
         """
-        try:
-            found = hook.call(*arguments)
-            return None if found is None else _one_of(kinds, found)
-        except Exception:
-            self._failures.note(hook, message)
-            return None
+        for hook in hooks:
+            try:
+                found = hook.call(*arguments)
+                if found is not None:
+                    return _one_of(kinds, found)
+            except Exception:
+                self._failures.note(hook, message)
+        return None
 
     def _send(self, message: _Message, method: str, hop: Hop, side: Side) -> _Message:
-        for hook in self._hooks(self._post_proxy, method, message):
-            found = self._ask(hook, message, (type(message),), message, hop, side)
-            message = message if found is None else found
-        return message
+        kinds = (type(message),)
+        hooks = self._hooks(self._post_proxy, method, message)
+        while True:
+            found: _Message | None = self._ask(hooks, message, kinds, message, hop, side)
+            if found is None:
+                return message
+            message = found
 
     def _describe(
         self,
@@ -205,17 +220,20 @@ class Stages:
         """
         The message with the session description that plugins make of its own.
         """
-        hooks = self._hooks(self._media, method, message)
-        place = _place(message) if hooks else None
+        place = _place(message) if self._media.of(method) else None
         if place is None:
             return message
-        body = message.body
         start, end = place
-        before = sdp = body[start:end]
-        for hook in hooks:
-            found = self._ask(hook, message, (bytes,), sdp, message, from_phone)
-            sdp = sdp if found is None else found
-        return message if sdp == before else with_body(message, body[:start] + sdp + body[end:])
+        before = sdp = message.body[start:end]
+        hooks = self._hooks(self._media, method, message)
+        while True:
+            found = self._ask(hooks, message, (bytes,), sdp, message, from_phone)
+            if found is None:
+                break
+            sdp = found
+        if sdp == before:
+            return message
+        return with_body(message, message.body[:start] + sdp + message.body[end:])
 
 
 def _one_of(kinds: tuple[type, ...], found: Any) -> Any:

@@ -32,12 +32,13 @@ class ChainTests(SynchronousTestCase):
         self.assertEqual(self.names(chain, "BYE"), ["b", "c"])
         self.assertEqual(self.names(chain, "WHATEVER"), ["b"])
 
-    def test_empty(self) -> None:
+    def test_choosy(self) -> None:
         """
-        A chain of nobody is false.
+        Only where somebody wants some methods alone has anybody to look at them.
         """
-        self.assertFalse(Chain())
-        self.assertTrue(Chain([hook("a", "INVITE")]))
+        self.assertTrue(Chain([hook("a", "INVITE"), hook("b")]).is_choosy)
+        self.assertFalse(Chain([hook("a"), hook("b")]).is_choosy)
+        self.assertFalse(Chain().is_choosy)
 
 
 class FailuresTests(SynchronousTestCase):
@@ -95,10 +96,10 @@ class FailuresTests(SynchronousTestCase):
         """
         self.fail_once("a", request())
         self.flushLoggedErrors(ZeroDivisionError)
-        self.assertTrue(self.failures)
+        self.assertTrue(self.failures.failed)
         self.clock.advance(chains.MESSAGE_SECONDS)
         self.assertEqual(len(self.failures.without((hook("a"),), request())), 1)
-        self.assertFalse(self.failures)
+        self.assertFalse(self.failures.failed)
 
     def test_bounded(self) -> None:
         """
@@ -107,4 +108,4 @@ class FailuresTests(SynchronousTestCase):
         for number in range(chains.FAILED_LIMIT + 10):
             self.fail_once("a", request(call_id=str(number)))
         self.flushLoggedErrors(ZeroDivisionError)
-        self.assertEqual(len(self.failures._failed), chains.FAILED_LIMIT)
+        self.assertEqual(len(self.failures.failed), chains.FAILED_LIMIT)
