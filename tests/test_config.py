@@ -373,6 +373,11 @@ class SiproxdFileTests(SynchronousTestCase):
             "min_expires",
             "nonce_lifetime",
             "ping_interval",
+            "debug_host",
+            "drain_seconds",
+            "proxy_auth_calls",
+            "register_from_outside",
+            "siproxd_registration_file",
         }
         self.assertEqual(set(OPTIONS) - set(given), ours)
 

@@ -47,6 +47,7 @@ class Proxy:
     One running siptwist.
 
     :ivar program: the process; its log is twistd's.
+    :ivar config: its configuration.
     """
 
     def __init__(self, bed: Bed, **options: str | int) -> None:
@@ -65,7 +66,7 @@ class Proxy:
         self._range = range(
             int(str(settings["rtp_port_low"])), int(str(settings["rtp_port_high"])) + 2
         )
-        config = directory / "siproxd.conf"
+        config = self.config = directory / "siproxd.conf"
         config.write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
         twistd = str(Path(sys.executable).with_name("twistd"))
         words = ["env", f"PYTHONPATH={_ROOT}", twistd, "-n", "--pidfile=", "siproxy"]
