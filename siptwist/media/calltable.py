@@ -147,7 +147,8 @@ class CallTable:
         Whether a phone is where its signaling comes from, and all receivers may meet it.
         """
         host, may_meet = origin.signaling_host, self._may_meet
-        hosts = {one.endpoint.host for one in origin.streams if one.is_relayed}
+        relayed = [one.endpoint for one in origin.streams if one.is_relayed]
+        hosts = {at for one in relayed for at in (one.host, one.rtcp_host or one.host)}
         if may_meet is None or hosts != {host} or not receivers:
             return False
         return all(one and may_meet(host, one) for one in receivers)

@@ -130,6 +130,7 @@ def sendable_host(host: str, loopback: bool = False) -> str | None:
     return found and found[0]
 
 
+@lru_cache(maxsize=1024)
 def is_name(host: str) -> bool:
     """
     Whether ``host`` is a name, and not an address.

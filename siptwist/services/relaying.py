@@ -264,8 +264,9 @@ class RelayingService(Service):
                     (relay.caller.host, relay.caller.port),
                     (relay.callee.host, relay.callee.port),
                 )
-                self._equip(stream)
-                relay.join(stream, self._evening(key))
+                if self._chance is not None:
+                    self._equip(stream, self._chance)
+                relay.join(stream, self._evening(key) if self._dejitter else None)
                 self._relays[stream] = relay
                 self._table.ours.add(stream, caller_told, callee_told)
                 opened.append(stream)
@@ -274,17 +275,14 @@ class RelayingService(Service):
             raise
         return opened
 
-    def _equip(self, stream: MediaStream) -> None:
+    def _equip(self, stream: MediaStream, chance: Callable[[int], int]) -> None:
         """
         Give both parties what they may check us with (RFC 8445).
         """
-        if self._chance is not None:
-            for leg in (stream.caller, stream.callee):
-                leg.ice = Agent(partial(make_credentials, self._chance))
+        for leg in (stream.caller, stream.callee):
+            leg.ice = Agent(partial(make_credentials, chance))
 
-    def _evening(self, key: CallKey) -> Evening | None:
-        if not self._dejitter:
-            return None
+    def _evening(self, key: CallKey) -> Evening:
         caller, callee = (self._dejitter.get(key.side(party), 0.0) for party in Party)
         return Evening(self._playout, caller, callee)
 

@@ -126,7 +126,7 @@ class Mediation:
         """
         streams = description.streams
         for one in streams:
-            if one.is_relayed and is_name(one.endpoint.host):
+            if is_name(one.endpoint.host) and one.is_relayed:
                 found = self._locating.locate(streams)
                 if isinstance(found, Deferred):
                     return found.addCallback(partial(self._lend, description, receivers))
