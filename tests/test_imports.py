@@ -25,7 +25,7 @@ DOORS = {
     "media": "sip",
     "proxy": "sip media config",
     "net": "sip media proxy logs",
-    "plugins": "sip media proxy net config options logs",
+    "plugins": "sip media proxy net hostlists config options logs",
     "services": "sip media proxy net plugins hostlists config options logs logfile",
     "making": "sip media proxy net services hostlists config logs",
     "composition": "making sip media proxy net plugins services config logs",
