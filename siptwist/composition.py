@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.application.service import IService, MultiService
 
@@ -51,6 +51,7 @@ from siptwist.services.serving.ending import Ending
 from siptwist.services.serving.forwarding import Forwarding
 from siptwist.services.serving.mediation import Mediation
 from siptwist.services.serving.refreshing import RefreshingService
+from siptwist.services.serving.renewing import Renewing
 from siptwist.services.serving.speaking import Speaking
 from siptwist.services.signaling import SignalingService
 from siptwist.services.transactions import TransactionService
@@ -111,6 +112,45 @@ def _announcing(parts: Parts, chosen: addresses.Chosen) -> AnnouncingService:
     return AnnouncingService(
         parts.settings, chosen, parts.core.identity, registrations.path, registrations.locations
     )
+
+
+class _Rules(NamedTuple):
+    """
+    What decides, and what it decides by.
+    """
+
+    core: Core
+    locations: Locations
+    peers: Peers
+    masquerade: Masquerade
+    passages: Passages
+    negotiation: Negotiation
+
+
+class _Serving(NamedTuple):
+    """
+    Those who carry out what was decided, and look after calls.
+    """
+
+    forwarding: Forwarding
+    ending: Ending
+    refreshing: RefreshingService
+    renewing: Renewing
+
+
+def _rules(
+    settings: Settings,
+    identity: Identity,
+    key: bytes,
+    authentication: AuthenticationService | None,
+) -> _Rules:
+    locations = Locations(settings.max_registrations)
+    visitors, peers = Visitors(), Peers()
+    core = _core(settings, identity, key, locations, visitors, peers, authentication)
+    masquerade = Masquerade(locations, visitors, key, settings.ua_string)
+    passages = Passages(locations, masquerade, key, settings.default_expires)
+    negotiation = Negotiation(Dialogs(), settings.rtp_proxy_enable)
+    return _Rules(core, locations, peers, masquerade, passages, negotiation)
 
 
 def _core(
@@ -200,29 +240,50 @@ def _addressing(
     core: Core,
     listening: ListeningService,
     resolver: Resolver,
+    renewing: Renewing,
     reactor: Any,
 ) -> AddressService:
     def identify(chosen: addresses.Chosen, public: str) -> Identity:
         return make_identity(settings, chosen, public)
 
-    return AddressService(
+    addressing = AddressService(
         reactor, find, identify, core, listening, resolver, settings.host_outbound
     )
+    addressing.on_move = renewing.move
+    return addressing
 
 
-def _mediation(
+def _serving(
     settings: Settings,
-    core: Core,
-    negotiation: Negotiation,
-    relaying: RelayingService,
     reactor: Any,
-    speaking: Speaking,
-) -> tuple[Mediation, Ending, RefreshingService]:
+    rules: _Rules,
+    relaying: RelayingService,
+    transactions: TransactionService,
+    listening: ListeningService,
+    resolver: Resolver,
+) -> _Serving:
+    core, negotiation = rules.core, rules.negotiation
     refreshes = Refreshes(negotiation.dialogs, settings.max_call_time)
-    mediation = Mediation(core, negotiation, relaying, refreshes, reactor, speaking.resolver)
+    mediation = Mediation(core, negotiation, relaying, refreshes, reactor, resolver)
+    speaking = Speaking(core, rules.locations, transactions, listening, resolver)
     ending = Ending(negotiation, relaying, speaking)
     relaying.on_silence = ending.silent
-    return mediation, ending, RefreshingService(reactor, refreshes, ending.over)
+    forwarding = Forwarding(
+        reactor,
+        core,
+        rules.passages,
+        negotiation,
+        rules.locations,
+        rules.peers,
+        transactions,
+        listening,
+        mediation,
+        resolver,
+        speaking,
+    )
+    refreshing = RefreshingService(reactor, refreshes, ending.over)
+    renewing = Renewing(reactor, core, negotiation, mediation, relaying, rules.masquerade, speaking)
+    return _Serving(forwarding, ending, refreshing, renewing)
 
 
 def _extensions(
@@ -267,41 +328,21 @@ def compose(
     """
     identity = make_identity(settings, chosen)
     key = secrets.token_bytes(32)
-    locations = Locations(settings.max_registrations)
-    visitors, peers = Visitors(), Peers()
     authentication = make_authentication(settings, reactor)
-    core = _core(settings, identity, key, locations, visitors, peers, authentication)
-    masquerade = Masquerade(locations, visitors, key, settings.ua_string)
-    passages = Passages(locations, masquerade, key, settings.default_expires)
-    negotiation = Negotiation(Dialogs(), settings.rtp_proxy_enable)
+    rules = _rules(settings, identity, key, authentication)
+    core, negotiation = rules.core, rules.negotiation
     chance = Chance().below
 
     relaying = _relaying(settings, reactor, core, chance)
     listening = ListeningService(
         reactor, identity.bound, settings.sip_listen_port, settings.sip_dscp
     )
-    registrations = _registrations(settings, reactor, core, locations)
+    registrations = _registrations(settings, reactor, core, rules.locations)
     transactions = TransactionService(reactor, listening)
     resolver = make_resolver(reactor, identity.bound.values(), chance)
-    speaking = Speaking(core, locations, transactions, listening, resolver)
-    mediation, ending, refreshing = _mediation(
-        settings, core, negotiation, relaying, reactor, speaking
-    )
-    forwarding = Forwarding(
-        reactor,
-        core,
-        passages,
-        negotiation,
-        locations,
-        peers,
-        transactions,
-        listening,
-        mediation,
-        resolver,
-        speaking,
-    )
+    serving = _serving(settings, reactor, rules, relaying, transactions, listening, resolver)
     signaling = SignalingService(
-        reactor, core, locations, registrations, listening, transactions, forwarding
+        reactor, core, rules.locations, registrations, listening, transactions, serving.forwarding
     )
     listening.receiver, listening.reports = signaling, transactions
     parts = Parts(
@@ -312,19 +353,22 @@ def compose(
         registrations,
         transactions,
         negotiation,
-        masquerade,
-        passages,
+        rules.masquerade,
+        rules.passages,
         listening,
-        ending,
+        serving.ending,
         authentication,
     )
-    addressing = find and _addressing(settings, find, core, listening, resolver, reactor)
+    addressing = find and _addressing(
+        settings, find, core, listening, resolver, serving.renewing, reactor
+    )
     services = (
         _extensions(parts, listening, resolver, addressing, reactor),
         registrations,
         authentication,
         relaying,
-        refreshing,
+        serving.refreshing,
+        serving.renewing,
         transactions,
         signaling,
         listening,

@@ -113,6 +113,14 @@ class IMediaBackend(Interface):
         :param str reason: for the log: ``"BYE"``, ``"486"``, ``"CANCEL"``, ``"silence"``.
         """
 
+    def move(side):
+        """
+        Our addresses on ``side`` are others now: sockets that face it follow, with the
+        ports that they have, and what was learned of the parties stays.
+
+        :param Side side: a side of the proxy.
+        """
+
     def calls():
         """
         :returns: an iterable of :class:`~siptwist.media.calls.MediaCall`, for

@@ -139,6 +139,7 @@ class FakeMedia:
         self.rejected: list[tuple[CallKey, Party]] = []
         self.receivers: list[tuple[str, ...]] = []
         self.closed: list[tuple[CallKey, str]] = []
+        self.moved: list[Side] = []
         self.open: set[CallKey] = set()
         self.refusal: Exception | None = None
         self.waits = False
@@ -200,6 +201,9 @@ class FakeMedia:
     def close(self, key: CallKey, reason: str) -> None:
         self.open.discard(key)
         self.closed.append((key, reason))
+
+    def move(self, side: Side) -> None:
+        self.moved.append(side)
 
     def calls(self) -> Iterable[Any]:
         return iter(())

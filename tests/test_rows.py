@@ -3,7 +3,7 @@ The faults of siproxd that siptwist must not have: each has a test.
 
 A test that shows the opposite of one says so in its docstring: "(F1 of siproxd)".
 The numbers are ours: P is for what the RFCs ask, F for what breaks calls, S for
-what is not safe.
+what is not safe, R for what does not run well.
 """
 
 from __future__ import annotations
@@ -45,9 +45,12 @@ ROWS = {
     "F22": "Refer-To names inside addresses",
     "F23": "phones in one network hear each other through the proxy only",
     "F24": "answers go to an outbound proxy",
+    "S6": "BYE and CANCEL of anybody who knows the Call-ID end the media",
+    "R8": "a silent call loses its relay, and nobody is told",
+    "R9": "calls stay at an address that is ours no more",
 }
 _ONE = re.compile("^test_|Tests$")
-_ROW = re.compile(r"\b([PF]\d+)(?=[^()]* of siproxd\b)")
+_ROW = re.compile(r"\b([PFSR]\d+)(?=[^()]* of siproxd\b)")
 
 
 def named_rows(source: str) -> Iterator[str]:

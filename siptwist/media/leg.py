@@ -347,6 +347,15 @@ class MediaStream:
         """
         return self.caller_port if party is Party.CALLER else self.callee_port
 
+    def move(self, party: Party, host: str) -> None:
+        """
+        Our ports that face ``party`` are on another host now.
+        """
+        if party is Party.CALLER:
+            self.caller_host = host
+        else:
+            self.callee_host = host
+
     @property
     def held(self) -> bool:
         """

@@ -66,6 +66,20 @@ class PortPool:
             return self._resting.popleft()[1]
         raise NoFreePorts("No free RTP ports")
 
+    def take(self, port: int) -> None:
+        """
+        Take this one out of the pool, however long that takes.
+
+        :raises NoFreePorts: it is lent, or another program has it.
+        """
+        resting = next((one for one in self._resting if one[1] == port), None)
+        if resting is not None:
+            self._resting.remove(resting)
+        elif port in self._free:
+            self._free.remove(port)
+        else:
+            raise NoFreePorts(f"RTP port {port} is not free")
+
     def rest(self, port: int, now: float) -> None:
         """
         ``port`` carried a call that is over.

@@ -15,6 +15,7 @@ from siptwist.errors import NoFreePorts
 from siptwist.logs import logger
 from siptwist.media.leg import Flow, MediaStream
 from siptwist.media.ports import PortPool
+from siptwist.media.stream import Party
 from siptwist.net.ice import judge_rtcp, judge_rtp
 from siptwist.net.playout import Line, Playout
 from siptwist.net.relay import Binder, Relay, Send
@@ -93,15 +94,34 @@ class StreamRelay:
         near.rtcp.join(caller.rtcp, judge_rtcp(near.rtcp, caller), callee.rtcp, far.rtcp)
         far.rtcp.join(callee.rtcp, judge_rtcp(far.rtcp, callee), caller.rtcp, near.rtcp)
 
+    def move(
+        self, party: Party, pair: Pair, stream: MediaStream, now: float, evening: Evening | None
+    ) -> None:
+        """
+        Go on with another pair that faces ``party``: what was learned of it stays.
+
+        :param evening: as in :meth:`join`.
+        """
+        if party is Party.CALLER:
+            old, self.caller = self.caller, pair
+        else:
+            old, self.callee = self.callee, pair
+        self._close_lines()
+        self.join(stream, evening)
+        old.close(now)
+
     def close(self, now: float) -> None:
         """
         Close all four sockets.
         """
+        self._close_lines()
+        self.caller.close(now)
+        self.callee.close(now)
+
+    def _close_lines(self) -> None:
         for line in self._lines:
             line.close()
         self._lines.clear()
-        self.caller.close(now)
-        self.callee.close(now)
 
     def _detour(
         self, evening: Evening | None, delay: float | None, flow: Flow, toward: Flow
@@ -169,6 +189,21 @@ class PairOpener:
             else:
                 return Pair(host, port, rtp, rtcp, pool)
         raise NoFreePorts("Other programs use the RTP ports")
+
+    def open_at(self, pool: PortPool, host: str, port: int) -> Pair:
+        """
+        Bind one pair with this port.
+
+        :raises NoFreePorts: somebody else has it.
+        """
+        pool.take(port)
+        rtp, rtcp = Relay(), Relay()
+        try:
+            self._bind(host, port, rtp, rtcp)
+        except CannotListenError as error:
+            pool.put_back(port)
+            raise NoFreePorts(f"RTP port {port} on {host}: {error.socketError}") from error
+        return Pair(host, port, rtp, rtcp, pool)
 
     def _bind(self, host: str, port: int, rtp: Relay, rtcp: Relay) -> None:
         self._bind_one(host, port, rtp)

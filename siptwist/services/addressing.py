@@ -34,10 +34,11 @@ class AddressService(Service):
     """
     Looks at the interfaces every few seconds, and at the name of
     ``host_outbound`` every minute.  What changes goes into the next message and
-    the next call; calls that run keep the sockets that they have.
+    the next call, and ``on_move`` is told what we were and are, for calls that run.
     """
 
     _log = logger()
+    on_move: Callable[[Identity, Identity], object] = staticmethod(lambda old, new: None)
 
     def __init__(
         self,
@@ -102,12 +103,16 @@ class AddressService(Service):
 
     def _adopt(self, new: Identity) -> None:
         self._complaint = ""
-        self._core.identity = new
+        old, self._core.identity = self._core.identity, new
         self._log.info(
             "Our addresses changed: phones use {inside}, the outside sees {outside}",
             inside=str(new.inside),
             outside=str(new.outside),
         )
+        try:
+            self.on_move(old, new)
+        except Exception:
+            self._log.failure("Calls could not follow our addresses")
 
     def _stay(self, failure: Failure) -> None:
         self._complain(failure.getErrorMessage())

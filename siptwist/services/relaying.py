@@ -15,7 +15,7 @@ from zope.interface import implementer
 from siptwist.errors import NoFreePorts, SIPError
 from siptwist.interfaces import IMediaBackend
 from siptwist.logs import logger
-from siptwist.media.calls import Description, MediaCall
+from siptwist.media.calls import MAX_STREAMS, Description, MediaCall
 from siptwist.media.calltable import CallTable, MayMeet
 from siptwist.media.ice import Agent, make_credentials
 from siptwist.media.leg import MediaStream
@@ -217,6 +217,47 @@ class RelayingService(Service):
 
     def calls(self) -> Iterable[MediaCall]:
         return iter(self._table)
+
+    def move(self, side: Side) -> None:
+        now = self._reactor.seconds()
+        for call in self._table:
+            for party in Party:
+                if call.key.side(party) is side:
+                    self._move(call, party, now)
+        # Ports of an address that was ours rest for nobody.
+        ours = {self._addresses(one, wide)[0] for one in Side for wide in (False, True)}
+        self._pools = {host: pool for host, pool in self._pools.items() if host in ours}
+
+    def _move(self, call: MediaCall, party: Party, now: float) -> None:
+        """
+        Let the sockets of a call that face ``party`` follow our address.
+        """
+        key = call.key
+        host = self._addresses(key.side(party), ":" in call.hosts[party])[0]
+        call.hosts[party] = host
+        told = [self._addresses(key.side(one), ":" in call.hosts[one])[1] for one in Party]
+        for stream in filter(None, map(call.stream, range(MAX_STREAMS))):
+            self._table.ours.discard(stream)
+            try:
+                self._follow(key, stream, party, host, now)
+            except NoFreePorts as error:
+                self._log.warn(
+                    "Media of {call_id!r} stay where they are: {error}",
+                    call_id=key.call_id,
+                    error=str(error),
+                )
+            self._table.ours.add(stream, *told)
+
+    def _follow(
+        self, key: CallKey, stream: MediaStream, party: Party, host: str, now: float
+    ) -> None:
+        relay = self._relays[stream]
+        before = relay.caller.host if party is Party.CALLER else relay.callee.host
+        # Whoever is reached by IPv6 alone cannot be reached without it.
+        if host != before and (":" in host) == (":" in before):
+            pair = self._opener.open_at(self._pool(host), host, stream.port(party))
+            relay.move(party, pair, stream, now, self._evening(key))
+            stream.move(party, host)
 
     def _offer(
         self, call: MediaCall, description: Description, receivers: tuple[str, ...], now: float

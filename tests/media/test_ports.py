@@ -120,3 +120,31 @@ class PortPoolTests(SynchronousTestCase):
                 continue
             self.assertNotIn(port, lent)
             lent.add(port)
+
+
+class TakeTests(SynchronousTestCase):
+    """
+    One port is wanted, and no other: a call moves to another address with it.
+    """
+
+    def test_free(self) -> None:
+        """
+        A port that is free, or rests, can be had; then it is nobody else's.
+        """
+        pool = PortPool(7070, 7073, lambda n: 0)
+        pool.take(7070)
+        self.assertEqual(pool.lend(0.0), 7072)
+        pool.rest(7070, 0.0)
+        pool.take(7070)
+        self.assertRaises(NoFreePorts, pool.lend, 0.0)
+
+    def test_not_free(self) -> None:
+        """
+        A port that is lent, set aside or not ours cannot be had.
+        """
+        pool = PortPool(7070, 7073, lambda n: 0)
+        pool.set_aside(pool.lend(0.0), 0.0)
+        lent = pool.lend(0.0)
+        for port in (7070, lent, 7071, 9000):
+            self.assertRaises(NoFreePorts, pool.take, port)
+        self.assertEqual(len(pool), 0)

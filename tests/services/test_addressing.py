@@ -15,6 +15,7 @@ from siptwist import config
 from siptwist.composition import compose
 from siptwist.errors import SIPTwistError
 from siptwist.net.addresses import Chosen, Interface
+from siptwist.proxy.identity import Identity
 from siptwist.services.addressing import LOOK_SECONDS, NAME_SECONDS, AddressService
 from siptwist.sip.hop import Hop, Side
 from tests.fakes import FakeResolver
@@ -83,7 +84,7 @@ class AddressServiceTests(SynchronousTestCase):
         self.assertEqual(self.bound(), {"10.0.0.1", "203.0.113.77"})
         self.assertEqual(self.core.identity.outside, Hop("203.0.113.77", 5060))
         self.assertEqual(self.core.identity.bound[Side.OUTSIDE], "203.0.113.77")
-        self.assertEqual(self.core._registrar.identity, self.core.identity)
+        self.assertEqual(self.core.registrar.identity, self.core.identity)
 
     def test_line_is_down(self) -> None:
         """
@@ -127,3 +128,23 @@ class AddressServiceTests(SynchronousTestCase):
         self.resolver.names["home.example"] = [Hop("198.51.100.8", 5060)]
         self.wait(NAME_SECONDS)
         self.assertEqual(self.core.identity.outside.host, "198.51.100.8")
+
+    def test_calls_follow(self) -> None:
+        """
+        Whoever looks after calls that run is told what we were and are, each time once;
+        what goes wrong there does not keep us from the next change.
+        """
+        self.start()
+        told: list[tuple[str, str]] = []
+
+        def move(old: Identity, new: Identity) -> None:
+            told.append((old.outside.host, new.outside.host))
+            raise ValueError
+
+        self.addressing.on_move = move
+        for address in ("203.0.113.7", "203.0.113.8"):
+            self.outside = wan(address)
+            self.wait()
+            self.wait()
+        self.assertEqual(told, [("203.0.113.1", "203.0.113.7"), ("203.0.113.7", "203.0.113.8")])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)

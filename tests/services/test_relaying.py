@@ -26,6 +26,7 @@ from tests.net.fakes_udp import MemoryUDPPort, MemoryUDPReactor
 from tests.net.test_relay import FakeFDReactor, FakePoll, FakeSocket
 
 INSIDE, OUTSIDE, PUBLIC = "10.0.0.1", "192.0.2.1", "203.0.113.1"
+MOVED = "203.0.113.99"
 PHONE, FRIEND = ("10.0.0.10", 4000), ("203.0.113.10", 5000)
 STRANGER = ("198.51.100.66", 4000)
 KEY = CallKey("call-1", "tag", Side.INSIDE, Side.OUTSIDE)
@@ -766,3 +767,82 @@ class NoTimeoutTests(RelayingCase):
         self.establish()
         self.reactor.pump([3600.0] * 48)
         self.assertEqual((self.silenced, len(self.reactor.ports)), ([], 4))
+
+
+class MoveTests(RelayingCase):
+    """
+    Our outside address changes while calls run.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.facing_caller, self.facing_callee = self.establish()
+        self.addresses = {**self.addresses, Side.OUTSIDE: (MOVED, MOVED)}
+
+    def hosts(self) -> list[str]:
+        return sorted(host for host, _ in self.reactor.ports)
+
+    def test_ports_stay(self) -> None:
+        """
+        The sockets that face the side follow with their ports, the others stay.
+        """
+        before = sorted(port for _, port in self.reactor.ports)
+        self.service.move(Side.OUTSIDE)
+        self.assertEqual(sorted(port for _, port in self.reactor.ports), before)
+        self.assertEqual(self.hosts(), sorted([INSIDE] * 2 + [MOVED] * 2))
+        self.service.close(KEY, "BYE")
+        self.assertEqual(self.reactor.ports, {})
+
+    def test_relayed(self) -> None:
+        """
+        Packets go both ways at once, and what was learned counts on.
+        """
+        self.service.move(Side.OUTSIDE)
+        facing_callee = self.port(MOVED, self.facing_callee.address[1])
+        (call,) = self.service.calls()
+        for number in range(5):
+            packet = b"\x80\x00" + number.to_bytes(2, "big") + bytes(4) + b"\x00\x00\x00\x07"
+            facing_callee.deliver(packet + bytes(160), FRIEND)
+            self.facing_caller.deliver(packet + bytes(160), PHONE)
+        self.assertEqual((len(facing_callee.sent), len(self.facing_caller.sent)), (5, 5))
+        self.assertEqual([call.packets(party) for party in Party], [5, 5])
+
+    def test_pending_stream(self) -> None:
+        """
+        A stream that is offered and not answered yet moves as well.
+        """
+        self.caller(4000, 4010)
+        self.service.move(Side.OUTSIDE)
+        self.assertEqual(self.hosts(), sorted([INSIDE] * 4 + [MOVED] * 4))
+
+    def test_other_side(self) -> None:
+        """
+        Nothing moves where nothing has changed.
+        """
+        self.service.move(Side.INSIDE)
+        self.assertEqual(self.hosts(), sorted([INSIDE] * 2 + [OUTSIDE] * 2))
+
+    def test_told_only(self) -> None:
+        """
+        When just the router before us has another address, that one is ours from now
+        on: a call that comes back by it is known.
+        """
+        self.addresses[Side.OUTSIDE] = (OUTSIDE, MOVED)
+        ours = self.service._table.ours
+        self.assertFalse(ours.has(MOVED))
+        self.service.move(Side.OUTSIDE)
+        self.assertEqual(self.hosts(), sorted([INSIDE] * 2 + [OUTSIDE] * 2))
+        port = self.facing_callee.address[1]
+        self.assertIsNotNone(ours.owner((MOVED, port)))
+        self.service.close(KEY, "BYE")
+        self.assertEqual(len(ours), 0)
+
+    def test_pools(self) -> None:
+        """
+        The ports of addresses that were ours are forgotten, however many there were.
+        """
+        for number in range(20):
+            host = f"203.0.113.{100 + number}"
+            self.addresses[Side.OUTSIDE] = (host, host)
+            self.service.move(Side.OUTSIDE)
+        self.assertEqual(set(self.service._pools), {INSIDE, "203.0.113.119"})

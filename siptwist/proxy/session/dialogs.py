@@ -34,8 +34,11 @@ class Dialog:
     began before we were there is ``None``.  ``asking`` is the last INVITE or UPDATE
     until it is answered, ``caller_number`` and ``callee_number`` the highest CSeq of
     each.
-    ``expires_at`` is when the call is over unless it is refreshed (RFC 4028),
-    ``limit_at`` when it is over in any case; ``None`` for never.
+    ``told`` are the session descriptions that the parties were given last, and
+    ``untold`` what was in the place of an offer that may yet be refused.
+    ``timer`` is the Session-Expires in force, and who asked with it; ``expires_at`` is
+    when the call is over unless it is refreshed (RFC 4028), ``limit_at`` when it is
+    over in any case; ``None`` for never.
     """
 
     __slots__ = (
@@ -52,6 +55,9 @@ class Dialog:
         "limit_at",
         "offered_by",
         "seen_at",
+        "timer",
+        "told",
+        "untold",
     )
 
     def __init__(self, key: CallKey, now: float) -> None:
@@ -65,6 +71,9 @@ class Dialog:
         self.callees: dict[str, End] = {}
         self.asking: Ticket | None = None
         self.caller_number = self.callee_number = 0
+        self.told: dict[Party, bytes] = {}
+        self.untold: tuple[Party, bytes] | None = None
+        self.timer: tuple[str, Party] | None = None
         self.expires_at: float | None = None
         self.limit_at: float | None = None
 
@@ -94,6 +103,23 @@ class Dialog:
         if ticket.method in REFRESHING:
             self.asking = ticket
 
+    def tell(self, party: Party, description: bytes, is_offer: bool) -> None:
+        """
+        ``party`` is given a session description.
+        """
+        if is_offer and self.is_established and party in self.told:
+            self.untold = party, self.told[party]
+        self.told[party] = description
+
+    def refuse(self) -> None:
+        """
+        What was asked last was refused.
+        """
+        self.asking = None
+        if self.untold is not None:
+            party, self.told[party] = self.untold
+            self.untold = None
+
     def number(self, party: Party) -> int:
         """
         The highest CSeq that ``party`` has used.
@@ -104,6 +130,7 @@ class Dialog:
         """
         A 2xx to INVITE or UPDATE, as it came: it says where the ends are.
         """
+        self.untold = None
         ticket = self.asking
         if ticket is not None and ticket.vias is passage.vias:
             self.asking = None

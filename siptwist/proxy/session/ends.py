@@ -30,7 +30,8 @@ class End(Value):
     ``hop`` where it was heard from on ``side``.  ``recorded`` are the Record-Routes
     of the message by which it joined the call, of which ``below`` stand below ours;
     -1 for the caller, who is reached by all of them.  ``is_phone`` says that it is
-    ours to mask, ``mask`` names its binding if one was called.
+    ours to mask, ``mask`` names its binding if one was called; ``allow`` are the
+    methods that it takes.
     """
 
     name: Header
@@ -41,6 +42,14 @@ class End(Value):
     hop: Hop
     is_phone: bool
     mask: str = ""
+    allow: Header | None = None
+
+    @property
+    def may_be_invited(self) -> bool:
+        """
+        Whether it takes INVITE, as far as it says (RFC 3261 section 20.5).
+        """
+        return self.allow is None or "INVITE" in self.allow[1].upper()
 
     @property
     def target(self) -> str:
@@ -78,6 +87,7 @@ def caller_of(ticket: Ticket, is_phone: bool) -> End:
         ticket.side,
         ticket.source,
         is_phone,
+        allow=first.get("allow"),
     )
 
 
@@ -96,6 +106,7 @@ def callee_of(passage: Passage, response: Response) -> End:
         passage.hop,
         passage.to_phone,
         passage.target.mask,
+        first.get("allow"),
     )
 
 

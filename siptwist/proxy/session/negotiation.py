@@ -106,6 +106,16 @@ class Negotiation:
         host = identity.facing(key.side(party.other)).host
         return Description(key, party, is_offer, ticket.source.host, branch, host, *found)
 
+    def tell(self, description: Description, before: bytes, after: bytes) -> None:
+        """
+        What was described in the body ``before`` goes to the other party in ``after``.
+        """
+        dialog = self.dialogs.by_key(description.key)
+        if dialog is not None:
+            start, rest = description.start, len(before) - description.end
+            told = after[start : len(after) - rest]
+            dialog.tell(description.party.other, told, description.is_offer)
+
     def hide(self, message: _Message, source: Side, toward: Side, identity: Identity) -> _Message:
         """
         What a phone describes that is no offer and no answer, in the answer to
@@ -211,7 +221,7 @@ class Negotiation:
         """
         dialog = self.dialogs.by_key(key)
         if dialog is not None:
-            dialog.asking = None
+            dialog.refuse()
             if dialog.offered_by is offerer:
                 dialog.offered_by = None
             if method == "INVITE":

@@ -13,7 +13,7 @@ import heapq
 import itertools
 import re
 
-from siptwist.media.stream import CallKey
+from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.session.dialogs import Dialog, Dialogs
 
 # The shortest session (RFC 4028 section 4), and the longest that is watched.
@@ -61,9 +61,15 @@ class Refreshes:
     def __len__(self) -> int:
         return len(self._deadlines)
 
-    def note(self, key: CallKey, session_expires: str | None, now: float) -> None:
+    def note(
+        self,
+        key: CallKey,
+        session_expires: str | None,
+        now: float,
+        requester: Party | None = None,
+    ) -> None:
         """
-        A 2xx to INVITE or UPDATE went through; without Session-Expires, the
+        A 2xx to INVITE or UPDATE of ``requester`` went through; without Session-Expires, the
         call has no timer, or no longer (section 8.2).
 
         A call that several have answered is not watched: one of these dialogs
@@ -79,8 +85,9 @@ class Refreshes:
             self._push(dialog.limit_at, key)
         seconds = parse_session_expires(session_expires or "")
         if seconds is None or len(dialog.callees) > 1:
-            dialog.expires_at = None
+            dialog.expires_at = dialog.timer = None
             return
+        dialog.timer = session_expires or "", requester or Party.CALLER
         dialog.expires_at = deadline_of(seconds, now)
         self._push(dialog.expires_at, key)
 

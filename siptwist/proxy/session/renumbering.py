@@ -58,6 +58,12 @@ class Renumbering:
         """
         return len(self._used.get((key, party), ()))
 
+    def raise_version(self, description: bytes, key: CallKey, party: Party) -> bytes:
+        """
+        A session description of ``party`` with the version that it must have now.
+        """
+        return raised(description, self.count(key, party))
+
     def forget(self, key: CallKey) -> None:
         """
         The call is over.

@@ -116,6 +116,7 @@ class Mediation:
         ticket = context.forward.ticket
         context.offers = True
         request = anchor_request(ticket.request, description, granted)
+        self._negotiation.tell(description, ticket.request.body, request.body)
         context.forward = context.forward.with_ticket(ticket.with_request(request))
         if ticket.method == "ACK":
             self._media.settle(description.key)
@@ -166,7 +167,9 @@ class Mediation:
         """
 
         def write(granted: Any) -> None:
-            send(anchor_response(answer, description, granted))
+            anchored = anchor_response(answer, description, granted)
+            self._negotiation.tell(description, answer.body, anchored.body)
+            send(anchored)
 
         def failed(failure: Failure) -> None:
             error = failure.value
@@ -195,7 +198,20 @@ class Mediation:
             self._carry_out(consequence)
         if passage.method in REFRESHING and passage.key and 200 <= answer.status < 300:
             timer = answer.headers.get("session-expires")
-            self._refreshes.note(passage.key, timer, self._reactor.seconds())
+            self._refreshes.note(passage.key, timer, self._reactor.seconds(), passage.party)
+
+    def heard(self, description: Description, receiver: str) -> None:
+        """
+        An end answered an offer of ours, made in the place of the other.
+
+        :param receiver: where the other is, which is told nothing.
+        """
+        try:
+            found = self._describe(description, (receiver,))
+        except SIPError as error:
+            self._log.warn("No media for an answer: {error}", error=str(error))
+            return
+        when(found, lambda granted: None, lambda failure: None)
 
     def end_refused(self, context: Context, response: Response) -> None:
         """

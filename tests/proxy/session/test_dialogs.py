@@ -7,7 +7,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.media.stream import CallKey, Party
-from siptwist.proxy.session.dialogs import Dialogs
+from siptwist.proxy.session.dialogs import Dialog, Dialogs
 from siptwist.sip.hop import Side
 
 
@@ -121,3 +121,32 @@ class DialogsTests(SynchronousTestCase):
         self.dialogs.open(key("old"), 0.0)
         _, gone = self.dialogs.open(key("new"), 101.0)
         self.assertEqual([dialog.key.call_id for dialog in gone], ["old"])
+
+
+class ToldTests(SynchronousTestCase):
+    """
+    What the parties of a call were told last.
+    """
+
+    def setUp(self) -> None:
+        self.dialog = Dialog(key(), 0.0)
+        self.dialog.tell(Party.CALLEE, b"first", True)
+        self.dialog.is_established = True
+
+    def test_refused(self) -> None:
+        """
+        An offer that is refused was not told; the one before counts again.
+        """
+        self.dialog.tell(Party.CALLEE, b"second", True)
+        self.assertEqual(self.dialog.told, {Party.CALLEE: b"second"})
+        self.dialog.refuse()
+        self.dialog.refuse()
+        self.assertEqual(self.dialog.told, {Party.CALLEE: b"first"})
+
+    def test_answer(self) -> None:
+        """
+        An answer stays.
+        """
+        self.dialog.tell(Party.CALLER, b"answer", False)
+        self.dialog.refuse()
+        self.assertEqual(self.dialog.told[Party.CALLER], b"answer")
