@@ -80,12 +80,20 @@ class Bridges:
         """
         other = self._table.other_pass(call.key)
         for stream in (*call.streams.values(), *(other.streams.values() if other else ())):
-            self.discard(stream)
+            self._take_away(stream)
 
     def discard(self, stream: MediaStream) -> None:
         """
-        ``stream`` is bridged no more.
+        ``stream`` is over, and so are the media of the one that it was bridged with.
         """
+        bridge = self._bridges.get(stream)
+        if bridge is not None:
+            # How well the phone beyond was heard is told of both.
+            bridge.callee.rtp.reception = bridge.out.callee.rtp.reception
+            bridge.caller.rtp.reception = bridge.back.caller.rtp.reception
+            self._take_away(stream)
+
+    def _take_away(self, stream: MediaStream) -> None:
         bridge = self._bridges.pop(stream, None)
         if bridge is None:
             return

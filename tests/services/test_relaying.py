@@ -405,6 +405,8 @@ class HairpinTests(RelayingCase):
         (left,) = self.service.calls()
         counts.append([left.packets(party) for party in Party])
         self.assertEqual(counts, [[1, 1]] * 3)
+        heard = [left.streams[0].leg(party).rtp.quality().payload_type for party in Party]
+        self.assertEqual(heard, [0, 0])
 
     def test_new_offer(self) -> None:
         """
