@@ -12,7 +12,7 @@ TRIAL = $(BIN)/python -m twisted.trial --temp-directory=$(VENV)/trial
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--config-settings editable_mode=compat --editable
 
-.PHONY: help run check test fuzz lint interop bench clean venv-module
+.PHONY: help run check test fuzz lint interop man bench clean venv-module
 
 help:
 	@echo "make run      start the proxy with $(CONFIG); CONFIG=FILE for another"
@@ -21,6 +21,7 @@ help:
 	@echo "make fuzz     damaged messages, more of them than make test sends, timed"
 	@echo "make lint     style and types"
 	@echo "make interop  real calls between real programs in namespaces, as root"
+	@echo "make man      the manual pages, from the options"
 	@echo "make bench    measure"
 	@echo "make clean    remove what all this has made"
 
@@ -50,6 +51,9 @@ TOGETHER = $(filter-out $(ALONE),$(subst /,.,$(basename $(wildcard tests/interop
 interop: $(VENV)/installed-dev
 	@SIPTWIST_INTEROP=1 $(TRIAL) -j2 $(TOGETHER); together=$$?; \
 	SIPTWIST_INTEROP=1 $(TRIAL) $(ALONE) && exit $$together
+
+man: $(VENV)/installed-dev
+	$(BIN)/python docs/man/build.py
 
 bench: $(VENV)/installed-dev
 	@$(BIN)/python -m bench
