@@ -59,12 +59,15 @@ class Bridges:
         out, back = (call, other) if call.key.caller_side is Side.INSIDE else (other, call)
         for stream in list(out.streams.values()):
             beyond = back.streams.get(stream.index)
-            if beyond is not None and stream not in self._bridges:
-                self._connect(stream, beyond)
+            if beyond is None or stream in self._bridges:
+                continue
+            if self._leads(stream.callee, beyond) and self._leads(beyond.caller, stream):
+                self.connect(stream, beyond)
 
-    def _connect(self, out: MediaStream, back: MediaStream) -> None:
-        if not (self._leads(out.callee, back) and self._leads(back.caller, out)):
-            return
+    def connect(self, out: MediaStream, back: MediaStream) -> None:
+        """
+        Bridge a stream that went out with the one by which it came in.
+        """
         bridge = _Bridge(out, back, out.callee, back.caller)
         out.callee, back.caller = back.callee, out.caller
         self._bridges[out] = self._bridges[back] = bridge
@@ -74,13 +77,17 @@ class Bridges:
         at = leg.described
         return at is not None and self._table.ours.owner(at) is stream
 
-    def part(self, call: MediaCall) -> None:
+    def part(self, call: MediaCall) -> list[tuple[MediaStream, MediaStream]]:
         """
         ``call`` is about to change: its streams end at our ports again.
+
+        :returns: what to :meth:`connect` when nothing but our sockets changed.
         """
-        other = self._table.other_pass(call.key)
-        for stream in (*call.streams.values(), *(other.streams.values() if other else ())):
-            self._take_away(stream)
+        found = [self._bridges.get(stream) for stream in call.streams.values()]
+        bridges = [bridge for bridge in found if bridge is not None]
+        for bridge in bridges:
+            self._take_away(bridge.out)
+        return [(bridge.out, bridge.back) for bridge in bridges]
 
     def discard(self, stream: MediaStream) -> None:
         """

@@ -236,6 +236,7 @@ class RelayingService(Service):
         host = self._addresses(key.side(party), ":" in call.hosts[party])[0]
         call.hosts[party] = host
         told = [self._addresses(key.side(one), ":" in call.hosts[one])[1] for one in Party]
+        bridged = self._bridges.part(call)
         for stream in filter(None, map(call.stream, range(MAX_STREAMS))):
             self._table.ours.discard(stream)
             try:
@@ -247,6 +248,8 @@ class RelayingService(Service):
                     error=str(error),
                 )
             self._table.ours.add(stream, *told)
+        for out, back in bridged:
+            self._bridges.connect(out, back)
 
     def _follow(
         self, key: CallKey, stream: MediaStream, party: Party, host: str, now: float

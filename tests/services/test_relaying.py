@@ -375,7 +375,7 @@ class HairpinTests(RelayingCase):
         """
         near = self.port(INSIDE, self.told[0].rtp_port)
         far = self.port(INSIDE, self.ringing[0].rtp_port)
-        world = [port for (host, _), port in self.reactor.ports.items() if host == OUTSIDE]
+        world = [port for (host, _), port in self.reactor.ports.items() if host != INSIDE]
         for port in (near, far, *world):
             port.sent.clear()
         near.deliver(rtp(1), PHONE)
@@ -421,6 +421,14 @@ class HairpinTests(RelayingCase):
         for key in (self.BACK, KEY):
             self.service.settle(key)
         self.assertEqual((self.pass_on(), len(self.service._bridges)), ([1, 1, 0], 4))
+
+    def test_moved(self) -> None:
+        """
+        When our outside address changes, the phones inside do not notice.
+        """
+        self.addresses[Side.OUTSIDE] = ("192.0.2.9", "203.0.113.9")
+        self.service.move(Side.OUTSIDE)
+        self.assertEqual((self.pass_on(), len(self.service._bridges)), ([1, 1, 0], 2))
 
     def test_ended(self) -> None:
         """
