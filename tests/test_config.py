@@ -5,6 +5,7 @@ Tests of :mod:`siptwist.config`: the file as a whole.
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -380,6 +381,15 @@ class SiproxdFileTests(SynchronousTestCase):
             "siproxd_registration_file",
         }
         self.assertEqual(set(OPTIONS) - set(given), ours)
+
+    def test_every_difference(self) -> None:
+        """
+        The table of deliberate differences has a row for each directive of siproxd.
+        """
+        guide = (Path(__file__).parent.parent / "docs" / "migration.rst").read_text()
+        rows = re.findall(r"^   \* - (``.*)$", guide, re.M)
+        named = [key for row in rows for key in re.findall(r"``(\w+)``", row)]
+        self.assertEqual(sorted(named), sorted(parse(SIPROXD_CONF).origins))
 
     def test_every_plugin_directive(self) -> None:
         """
