@@ -136,7 +136,7 @@ class Core:
             return self._for_us(ticket)
         targets = self._targets(ticket, is_phone, is_own)
         if targets:
-            return Forward(_without_routes(ticket), targets, is_phone, True, "to a phone")
+            return Forward(without_routes(ticket), targets, is_phone, True, "to a phone")
         if is_phone and not is_own:
             return self._outward(ticket)
         if ticket.in_dialog and not is_own and self._visitors.has_hop(ticket.source):
@@ -165,7 +165,7 @@ class Core:
         targets = self._targets(found, False, is_own)
         if not targets:
             return self._nobody(found)
-        return Forward(_without_routes(found), targets, is_phone, True, "to a phone, by a plugin")
+        return Forward(without_routes(found), targets, is_phone, True, "to a phone, by a plugin")
 
     def _nobody(self, ticket: Ticket) -> Reply:
         uri = ticket.uri
@@ -231,7 +231,7 @@ class Core:
             or self._locations.lookup(ticket.to.aor, now)
             or self._locations.lookup_user(uri.user or "", now)
         )
-        return _as_targets(found)
+        return as_targets(found)
 
     def _by_user(self, ticket: Ticket, uri: SIPURI) -> tuple[Target, ...]:
         """
@@ -244,7 +244,7 @@ class Core:
         )
         registered_here = [binding for binding in found if not binding.registrar]
         if registered_here or len(found) < 2:
-            return _as_targets(registered_here or found)
+            return as_targets(registered_here or found)
         domains = self._peers.domains(ticket.source)
         for narrow in (
             [binding for binding in found if binding.aor == ticket.to.aor],
@@ -252,8 +252,8 @@ class Core:
             [binding for binding in found if binding.registrar == _host_of(ticket)],
         ):
             if narrow:
-                return _as_targets(narrow)
-        return _as_targets(found)
+                return as_targets(narrow)
+        return as_targets(found)
 
     def _masked(self, mask: str, ticket: Ticket) -> Target | None:
         binding = self._locations.by_mask(mask)
@@ -263,9 +263,9 @@ class Core:
             if in_dialog:
                 contact = SIPURI.parse(binding.contact)
                 moved = self._locations.moved(contact, binding.aor, binding.updated_at)
-                return _as_target(moved or binding)
+                return as_target(moved or binding)
             may_be_called = binding.is_active(ticket.now) and not is_secure(binding.contact)
-            return _as_target(binding) if may_be_called else None
+            return as_target(binding) if may_be_called else None
         visitor = self._visitors.by_mask(mask)
         if visitor is None or not in_dialog:
             return None
@@ -275,7 +275,7 @@ class Core:
         contact = SIPURI.parse(visitor.contact)
         moved = self._locations.moved(contact, visitor.aor, visitor.seen_at)
         if moved is not None:
-            return _as_target(moved)
+            return as_target(moved)
         return Target(visitor.contact, visitor.side, visitor.hop, mask=visitor.mask)
 
     def retire(self, binding: Binding, now: float) -> None:
@@ -287,7 +287,7 @@ class Core:
         )
 
 
-def _without_routes(ticket: Ticket) -> Ticket:
+def without_routes(ticket: Ticket) -> Ticket:
     """
     Routes beyond us in a request for a phone: nobody may use us to get there.
     """
@@ -302,7 +302,10 @@ def _host_of(ticket: Ticket) -> str:
     return ticket.from_.uri.host.lower() if ticket.from_.is_sip else ""
 
 
-def _as_target(binding: Binding) -> Target:
+def as_target(binding: Binding) -> Target:
+    """
+    Where the phone of a binding is.
+    """
     parameters = parse_parameters(binding.parameters) or {}
     q = parse_q(parameters.get("q"))
     if binding.path:
@@ -311,7 +314,10 @@ def _as_target(binding: Binding) -> Target:
     return Target(binding.contact, binding.side, binding.hop, q=q, mask=binding.mask)
 
 
-def _as_targets(bindings: Iterable[Binding]) -> tuple[Target, ...]:
-    targets = [_as_target(binding) for binding in bindings if not is_secure(binding.contact)]
+def as_targets(bindings: Iterable[Binding]) -> tuple[Target, ...]:
+    """
+    Where the phones of an address-of-record are, those of the highest q first.
+    """
+    targets = [as_target(binding) for binding in bindings if not is_secure(binding.contact)]
     targets.sort(key=lambda target: -target.q)
     return tuple(targets)
