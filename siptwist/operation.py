@@ -40,6 +40,7 @@ AUTHENTICATION = (
     "proxy_auth_calls",
 )
 MEDIA = ("rtp_port_low", "rtp_port_high", "rtp_timeout", "rtp_dscp", "hold_timeout")
+PLUGINS = ("load_plugin", "plugindir", "plugins", "plugin_directives")
 OUTBOUND = (
     "outbound_proxy_host",
     "outbound_proxy_port",
@@ -169,6 +170,8 @@ class Operation:
         put("drain_seconds", lambda seconds: setattr(self.draining, "grace", seconds))
         if parts.keepalive is not None:
             put("ping_interval", parts.keepalive.change)
+        if parts.extensions is not None:
+            add(PLUGINS, parts.extensions.prepare)
         self.reloading.listen(self._adopt)
 
     def _adopt(self, settings: Settings) -> None:

@@ -180,6 +180,38 @@ class ReloadTests(OperationCase):
         self.assertIn("P", {row.value for row in self.parts.console.config()})
 
 
+class PluginTests(OperationCase):
+    def plugins(self) -> list[str]:
+        """
+        The plugins that are loaded, and what demo says.
+        """
+        extensions: Any = self.parts.extensions
+        return [one.maker.name for one, _ in extensions._plugins]
+
+    def test_loaded(self) -> None:
+        """
+        SIGHUP: plugins come and go, and their options change, without a restart.
+        """
+        self.start("load_plugin = demo\nplugin_demo_string = A\n")
+        self.assertEqual(self.plugins(), ["demo"])
+        self.reload("load_plugin = demo\nload_plugin = logcall\nplugin_demo_string = B\n")
+        self.assertEqual(self.plugins(), ["demo", "logcall"])
+        self.assertIn("load_plugin, plugin_directives, plugins", self.said())
+        self.assertNotIn("restart", self.said())
+        self.assertEqual(self.parts.settings.plugin_directives[0].value, "B")
+        self.reload("")
+        self.assertEqual(self.plugins(), [])
+
+    def test_bad(self) -> None:
+        """
+        SIGHUP: a plugin that is not there leaves those that are.
+        """
+        self.start("load_plugin = demo\n")
+        self.reload("load_plugin = no_such_plugin\nua_string = P\n")
+        self.assertEqual(self.plugins(), ["demo"])
+        self.assertEqual(self.parts.masquerade.ua_string, "")
+
+
 class PasswordTests(OperationCase):
     def setUp(self) -> None:
         super().setUp()

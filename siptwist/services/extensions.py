@@ -4,7 +4,6 @@ Starts and stops plugins, and has the rest of the proxy ask them.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -68,7 +67,6 @@ class ExtensionService(Service):
         self.stages = Stages(reactor.seconds, self._failures)
         self._plugins = self._make_all(configured)
         self._timers: list[LoopingCall] = []
-        self._previous: Any = None
         self._compose()
 
     def _make_all(self, configured: Iterable[Configured]) -> list[tuple[Configured, object]]:
@@ -114,8 +112,6 @@ class ExtensionService(Service):
                 self._start(one, plugin)
         self._compose()
         self._start_timers()
-        if self.stages.chains["report"].hooks:
-            self._previous = signal.signal(signal.SIGUSR1, self._signalled)
 
     def _start(self, one: Configured, plugin: Any) -> None:
         try:
@@ -143,9 +139,6 @@ class ExtensionService(Service):
 
     def stopService(self) -> Any:
         super().stopService()
-        if self._previous is not None:
-            signal.signal(signal.SIGUSR1, self._previous)
-            self._previous = None
         timers, self._timers = self._timers, []
         for timer in timers:
             if timer.running:
@@ -185,9 +178,6 @@ class ExtensionService(Service):
         self._log.error("Plugins do not start: {why}", why=failure.getErrorMessage())
 
     # What somebody wants to know
-
-    def _signalled(self, *_: object) -> None:
-        self._reactor.callFromThread(self.report)
 
     def report(self) -> None:
         """
