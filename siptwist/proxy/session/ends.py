@@ -82,7 +82,7 @@ def caller_of(ticket: Ticket, is_phone: bool) -> End:
     return End(
         first["from"],
         first.get("contact"),
-        headers.fields("record-route") if "record-route" in first else (),
+        _recorded(headers),
         -1,
         ticket.side,
         ticket.source,
@@ -100,7 +100,7 @@ def callee_of(passage: Passage, response: Response) -> End:
     return End(
         first["to"],
         first.get("contact"),
-        headers.fields("record-route") if "record-route" in first else (),
+        _recorded(headers),
         passage.below,
         passage.side,
         passage.hop,
@@ -108,6 +108,14 @@ def callee_of(passage: Passage, response: Response) -> End:
         passage.target.mask,
         first.get("allow"),
     )
+
+
+def _recorded(headers: Headers) -> tuple[Header, ...]:
+    first = headers.first
+    if "record-route" not in first:
+        return ()
+    is_only = len(first) == len(headers.items)
+    return (first["record-route"],) if is_only else headers.fields("record-route")
 
 
 def in_dialog_request(

@@ -26,23 +26,21 @@ _RACK = re.compile(r"([0-9]{1,10})[ \t]+([0-9]{1,10})[ \t]+(\S+)")
 
 class Renumbering:
     """
-    Requests of ours that had the number which a party's next one has.  False as
-    long as there are none.
+    Requests of ours that had the number which a party's next one has.
+
+    ``used`` is empty as long as there are none: that is asked for each message.
     """
 
     def __init__(self) -> None:
         # The party's last own number at each request of ours, in order.
-        self._used: dict[tuple[CallKey, Party], list[int]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._used)
+        self.used: dict[tuple[CallKey, Party], list[int]] = {}
 
     def use(self, key: CallKey, party: Party, last: int) -> int:
         """
         The number of a request of ours in the place of ``party``, whose ``last`` own
         one is this.
         """
-        used = self._used.setdefault((key, party), [])
+        used = self.used.setdefault((key, party), [])
         used.append(last)
         return last + len(used)
 
@@ -56,7 +54,7 @@ class Renumbering:
         """
         How many requests of ours there were.
         """
-        return len(self._used.get((key, party), ()))
+        return len(self.used.get((key, party), ()))
 
     def raise_version(self, description: bytes, key: CallKey, party: Party) -> bytes:
         """
@@ -68,22 +66,22 @@ class Renumbering:
         """
         The call is over.
         """
-        if self._used:
+        if self.used:
             for party in Party:
-                self._used.pop((key, party), None)
+                self.used.pop((key, party), None)
 
     def _number(self, key: CallKey, party: Party, number: int) -> int:
         """
         What a number of the party's own is on the other side.
         """
-        return number + bisect_left(self._used.get((key, party), ()), number)
+        return number + bisect_left(self.used.get((key, party), ()), number)
 
     def send(self, request: Request, passage: Passage) -> tuple[Request, Passage]:
         """
         A request as the other end must see it.
         """
         key, party = passage.key, passage.party
-        if key is None or party is None or (key, party) not in self._used:
+        if key is None or party is None or (key, party) not in self.used:
             return request, passage
         headers = request.headers
         cseq = headers.cseq

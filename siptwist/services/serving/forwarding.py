@@ -228,7 +228,7 @@ class Forwarding:
         )
         if passage.attempt is not None and would_overflow(passage.attempt, self._locations):
             raise NoFreePorts("Too many registrations")
-        if self._renumbering:
+        if self._renumbering.used:
             request, passage = self._renumbering.send(request, passage)
         if side is Side.OUTSIDE:
             self._peers.note(hops[0])
@@ -382,7 +382,7 @@ class Forwarding:
         self._mediation.settle(passage, answer if heard is None else heard)
         if context.transaction is None:
             return
-        if self._renumbering:
+        if self._renumbering.used:
             answer = self._renumbering.answer(answer, passage)
         if answer.status == 408 and passage.method != "INVITE":
             # RFC 4320 section 4.2: the client has given up as well by now, and a

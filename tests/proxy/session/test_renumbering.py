@@ -54,7 +54,7 @@ class NumberTests(SynchronousTestCase):
         """
         Where we said nothing, requests and answers go on as they are.
         """
-        self.assertFalse(self.numbers)
+        self.assertFalse(self.numbers.used)
         one, way = request("INFO", 3, body=SDP), passage()
         self.assertIs(self.numbers.send(one, way)[0], one)
         self.numbers.use(KEY, Party.CALLEE, 1)
@@ -117,9 +117,9 @@ class NumberTests(SynchronousTestCase):
         for party in Party:
             self.numbers.use(KEY, party, 5)
         self.numbers.forget(KEY._replace(call_id="other"))
-        self.assertTrue(self.numbers)
+        self.assertTrue(self.numbers.used)
         self.numbers.forget(KEY)
-        self.assertFalse(self.numbers)
+        self.assertFalse(self.numbers.used)
 
 
 class VersionTests(SynchronousTestCase):
