@@ -192,10 +192,10 @@ class Watch:
 
     def remove(self, fileno: int) -> None:
         """
-        Wait for ``fileno`` no more.
+        Wait for ``fileno`` no more; to be closed at once, with which the system
+        forgets it.
         """
         del self._reads[fileno]
-        self._poll.unregister(fileno)
 
     def doRead(self) -> None:
         """
@@ -204,7 +204,9 @@ class Watch:
         reads = self._reads
         for fileno, _ in self._poll.poll(0, MAX_READY):
             try:
-                reads[fileno]()
+                # One that was ready may have been closed by another since.
+                if (read := reads.get(fileno)) is not None:
+                    read()
             except Exception:
                 self._log.failure("Relaying failed")
 

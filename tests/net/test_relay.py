@@ -85,9 +85,6 @@ class FakePoll:
     def register(self, fileno: int, mask: int) -> None:
         self.registered[fileno] = mask
 
-    def unregister(self, fileno: int) -> None:
-        del self.registered[fileno]
-
     def poll(self, timeout: float, maxevents: int) -> list[tuple[int, int]]:
         return self.ready[:maxevents]
 
@@ -334,11 +331,16 @@ class WatchedRelayTests(RelayingTests, SynchronousTestCase):
 
     def test_closed(self) -> None:
         """
-        A closed port leaves the watch; closing it again does nothing (F5 of siproxd).
+        A closed port leaves the watch, also when it was ready at that moment; closing
+        it again does nothing (F5 of siproxd).
         """
         for _ in range(2):
             self.inside_port.stopListening()
-        self.assertEqual((self.inside.closed, list(self.poll.registered)), (1, [6]))
+        self.assertEqual((self.inside.closed, list(self.watch._reads)), (1, [6]))
+        self.inside.arrived.append((PACKET, PHONE))
+        self.poll.ready = [(5, 1)]
+        self.watch.doRead()
+        self.assertEqual((self.outside.sent, self.flushLoggedErrors()), ([], []))
 
     def test_fault_of_one_call(self) -> None:
         """
