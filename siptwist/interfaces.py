@@ -187,6 +187,7 @@ class IConsole(Interface):
 
     calls = Attribute("``calls()``: a readable table of calls and their media.")
     registrations = Attribute("``registrations()``: a readable table of bindings.")
+    stats = Attribute("``stats()``: how many phones, calls and streams there are.")
     config = Attribute("``config()``: the options in force, secrets masked.")
     drop = Attribute("``drop(call_id)``: end a call; says what it did.")
     log = Attribute("``log(level, category)``: change what is logged, at run time.")

@@ -73,6 +73,8 @@ class Operation:
         self.syslog = SyslogService(settings.silence_log)
         self.reloading = Reloading(read, settings)
         self.statistics = Statistics(reactor.seconds, self._counted())
+        if parts.extensions is not None:
+            self.statistics.others.append(parts.extensions.report)
         self.draining.begun = self.notifying.stopping
         self._guard(settings)
         self._teach()

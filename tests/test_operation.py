@@ -304,3 +304,17 @@ class SignalTests(OperationCase):
         self.events.clear()
         signal.raise_signal(signal.SIGUSR1)
         self.assertIn("Statistics: 0 registrations", self.said())
+
+    def test_plugins(self) -> None:
+        """
+        SIGUSR1: plugins say what they have counted, also when others were loaded
+        meanwhile.
+        """
+        self.start("load_plugin = stats\nplugin_stats_to_syslog = -1\n")
+        signal.raise_signal(signal.SIGUSR1)
+        self.assertIn("STATS: 0 active Streams, 0 active Calls", self.said())
+        self.reload("load_plugin = stats\nplugin_stats_to_syslog = 0\n")
+        self.events.clear()
+        signal.raise_signal(signal.SIGUSR1)
+        self.assertNotIn("STATS", self.said())
+        self.assertIn("Statistics: up for", self.said())

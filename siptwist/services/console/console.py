@@ -21,6 +21,7 @@ from siptwist.media.latch import Address
 from siptwist.media.leg import MediaStream
 from siptwist.media.stream import CallKey, Party
 from siptwist.media.verdict import report, verdict
+from siptwist.plugins.guarding.stats import Counts, count, streams
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.session.dialogs import Dialog, Dialogs
 from siptwist.services.console.tables import Sentence, Table
@@ -34,6 +35,7 @@ _Row = TypeVar("_Row", bound=tuple[object, ...])
 HELP = Sentence(
     """\
 calls()                   calls, where their media come from, and packets of each party
+stats()                   how many phones, calls and streams there are
 registrations()           phones: their account, address, and seconds left
 config()                  options in force, and the line that set each
 drop("call-id")           end a call: its media, and BYE to both ends
@@ -126,6 +128,7 @@ class Console:
             "help": lambda *anything: HELP,
             "calls": self.calls,
             "registrations": self.registrations,
+            "stats": self.stats,
             "config": self.config,
             "drop": self.drop,
             "log": self.log,
@@ -164,6 +167,14 @@ class Console:
         ]
         rows.sort()
         return Table(RegistrationRow._fields, _holding(text, rows), "No phone is registered.")
+
+    def stats(self) -> Table[Counts]:
+        """
+        How many phones, calls and streams there are, as the stats plugin says it.
+        """
+        rows = streams(self._media.calls())
+        counts = count(rows, self._dialogs, self._locations, self._reactor.seconds())
+        return Table(Counts._fields, [counts], "There are no numbers.")
 
     def config(self) -> Table[Row]:
         """

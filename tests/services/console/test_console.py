@@ -102,9 +102,19 @@ class ConsoleTests(ConsoleCase):
         All of it can be called by its name, and help names it.
         """
         names = self.console.names()
-        self.assertTrue({"calls", "registrations", "config", "drop", "log"} < set(names))
+        self.assertTrue({"calls", "registrations", "stats", "config", "drop", "log"} < set(names))
         for name in names.keys() - {"help"}:
             self.assertIn(f"{name}(", repr(names["help"]()))
+
+    def test_stats(self) -> None:
+        """
+        It shows how many calls there are, and each stream is counted, also that of a
+        call that has but one (R11 of siproxd).
+        """
+        self.call()
+        [counts] = self.console.stats()
+        self.assertEqual(counts, (0, 1, 1, 2))
+        self.assertIn("active calls", repr(self.console.stats()))
 
     def test_config(self) -> None:
         """

@@ -1,0 +1,3 @@
+"""
+What watching plugins ask and keep: a STUN server, and a SQLite file.
+"""

@@ -1,0 +1,3 @@
+"""
+Plugins that watch: who attacks, how we are seen, and what is going on.
+"""
