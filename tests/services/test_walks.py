@@ -594,6 +594,36 @@ class HairpinTests(WalkingCase):
         self.assert_clean(self.phone.call_id)
 
 
+class SilentHairpinTests(WalkingCase):
+    """
+    Such a call in which nobody says anything.
+    """
+
+    text = "rtp_timeout = 30\ndirect_media = off\n"
+    call = HairpinTests.call
+
+    def test_silent(self) -> None:
+        """
+        Both phones hear BYE in their dialogs, whoever else is in between, and nothing
+        of either pass is left.
+        """
+        for records in (True, False):
+            self.phone.call_id = f"silent-{records}"
+            proxy, caller, callee = self.call(records)
+            self.proxy.wait(33, 1.0)
+            for leg in (caller, callee):
+                bye = leg.agent.last("BYE")
+                self.assertEqual(bye.headers.get("call-id"), caller.call_id)
+                self.assertEqual(
+                    (bye.headers.to.tag, bye.headers.from_.tag), (leg.tag, leg.remote_tag)
+                )
+                leg.agent.reply(bye, 200)
+            proxy.work()
+            for leg in (caller, callee):
+                leg.agent.reply(leg.agent.last("BYE"), 481)
+            self.assert_clean(caller.call_id)
+
+
 class ForkingProviderTests(WalkingCase):
     """
     Two phones on one account: the provider rings both, under one Call-ID.
