@@ -40,8 +40,11 @@ class Found(NamedTuple):
 # Finds plugins, and reads their options.
 Configure = Callable[[Wanted], Found]
 
-# Spellings found in real files: siproxd's comments, files from before 0.7, OPNsense's template.
+# Spellings found in real files: siproxd's comments, files from before 0.7, OPNsense's
+# template, and OpenWrt's own names.
 _ALIASES = {
+    "interface_inbound": "if_inbound",
+    "interface_outbound": "if_outbound",
     "plugin_dir": "plugindir",
     "pi_shortdial_akey": "plugin_shortdial_akey",
     "pi_shortdial_entry": "plugin_shortdial_entry",

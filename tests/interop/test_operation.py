@@ -15,7 +15,8 @@ import tempfile
 from pathlib import Path
 
 from tests.interop.bed import LAN_ROUTER
-from tests.interop.case import ALICE, InteropCase
+from tests.interop.case import ALICE, CAROL, InteropCase
+from tests.interop.phone import Account
 from tests.interop.proxy import Proxy
 from tests.interop.waiting import wait_until
 
@@ -120,6 +121,24 @@ class OperationTests(InteropCase):
         self.start_inside("alice", ALICE)
         copy = jail / "state" / "siproxd"
         wait_until(lambda: copy.exists() and "sip:alice@" in copy.read_text(), "the copy", 3)
+
+    def test_password_for_calls(self) -> None:
+        """
+        With proxy_auth_calls a phone of ours proves itself for a call, too (407), and
+        talks; who does not know the password reaches nobody.
+        """
+        self.start_proxy(
+            proxy_auth_realm="home", proxy_auth_passwd="open-sesame", proxy_auth_calls=1
+        )
+        alice, carol = (
+            self.start_phone(address, Account(user, LAN_ROUTER, secret="open-sesame"))
+            for user, address in (("alice", ALICE), ("carol", CAROL))
+        )
+        self.connect(alice, carol)
+        self.assertTrue(alice.received("SIP/2.0 407"))
+        self.assertFalse(carol.received("Proxy-Authorization"))
+        answer = self.invite("10.0.0.19")
+        self.assertTrue(answer.startswith("SIP/2.0 407 "), answer)
 
     def command(
         self, *words: str, before: tuple[str, ...] = ()

@@ -159,7 +159,8 @@ class DSCPTests(SynchronousTestCase):
 
     def test_ipv4(self) -> None:
         """
-        RTP and RTCP sockets carry the class of service in their upper six bits.
+        RTP and RTCP sockets carry the class of service in their upper six bits (siproxd's
+        fault R7: RTCP had none).
         """
         marked = (socket.IPPROTO_IP, socket.IP_TOS, 46 << 2)
         self.assertEqual(self.options(INSIDE, 46), [marked] * 4)

@@ -82,7 +82,8 @@ class ListeningTests(SynchronousTestCase):
 
     def test_a_socket_for_each_side(self) -> None:
         """
-        Two addresses: one socket each, and what arrives says on which side.
+        Two addresses: one socket each, and what arrives says on which side (siproxd's fault
+        R10: one socket on all addresses for both).
         """
         self.start()
         self.assertEqual(set(self.reactor.ports), {INSIDE, OUTSIDE})
@@ -166,7 +167,8 @@ class ListeningTests(SynchronousTestCase):
 
     def test_socket_options(self) -> None:
         """
-        Sockets have room for a burst of calls, and sip_dscp marks what they send.
+        Sockets have room for a burst of calls, and sip_dscp marks what they send; nobody
+        need be root for that (siproxd's fault R7).
         """
         self.start(dscp=26)
         options = self.reactor.ports[OUTSIDE].handle.options

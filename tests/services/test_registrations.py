@@ -453,7 +453,8 @@ class StartTests(StoreTestCase):
 
     def test_out_of_reach(self) -> None:
         """
-        A path where no file can be fails the start, and names the option.
+        A path where no file can be fails the start, and names the option; nothing there is
+        removed (siproxd's fault R4: it removed what it could not open).
         """
         os.makedirs(self.path)
         self.assertIn("Is a directory", self.refused())
@@ -529,7 +530,8 @@ class TakeOverTests(StoreTestCase):
 
     def test_once(self) -> None:
         """
-        The table is kept beside, and the next start reads our database.
+        The table is kept beside, and the next start reads our database (siproxd's fault
+        R4: a rewrite that was cut short lost the file).
         """
         self.take_over(self.TABLE).stopService()
         with open(f"{self.path}.siproxd-backup") as file:
@@ -551,7 +553,8 @@ class TakeOverTests(StoreTestCase):
 
     def test_bad_slots(self) -> None:
         """
-        Slots that make no sense are skipped and counted; the others come over.
+        Slots that make no sense are skipped and counted; the others come over (siproxd's
+        fault R4: one bad line cost all of them).
         """
         later = int(NOW) + 9
         table = "\n".join(

@@ -439,7 +439,8 @@ class OutcomeTests(RegistrationTestCase):
 
     def test_failure_leaves_the_old(self) -> None:
         """
-        A stranger who fails to register takes nothing from the phone (S1 of siproxd).
+        A stranger who fails to register takes nothing from the phone (siproxd's fault S1: it
+        took all its calls).
         """
         self.register(register(CONTACT))
         before = list(self.locations)

@@ -57,7 +57,8 @@ class SiproxdCopyTests(SynchronousTestCase):
 
     def test_gathered(self) -> None:
         """
-        Many changes in a second are written once, whole.
+        Many changes in a second are written once, whole, in place of the old file (siproxd's
+        fault R4: its file was half written for a while).
         """
         self.clock.advance(1)
         before = self.path.stat().st_ino
