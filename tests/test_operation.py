@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.logger import formatEvent, globalLogPublisher
 
-from siptwist import composition, tap
+from siptwist import composition, logs, tap
 from siptwist.net.addresses import Chosen
 from siptwist.operation import Operation
 from siptwist.proxy.decision import Reply
@@ -135,6 +135,7 @@ class ReloadTests(OperationCase):
         self.assertEqual(parts.core.proxies.default, "sip:proxy.example:5060")
         self.assertEqual(operation.draining.grace, 5)
         self.assertEqual(parts.settings.rtp_port_low, 8000)
+        self.assertTrue(logs.is_debugged("siptwist.net"))
         self.assertNotIn("restart", self.said())
 
     def test_bad(self) -> None:

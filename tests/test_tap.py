@@ -28,6 +28,7 @@ from siptwist.services.listening import ListeningService
 from siptwist.services.registrations import RegistrationService, StoreClosed
 from siptwist.services.relaying import RelayingService
 from siptwist.services.serving.refreshing import RefreshingService
+from siptwist.services.serving.renewing import Renewing
 from siptwist.services.signaling import SignalingService
 from siptwist.services.transactions import TransactionService
 from tests.net.fakes_udp import MemoryUDPReactor
@@ -342,6 +343,7 @@ class StartTests(TapCase):
                 RegistrationService,
                 RelayingService,
                 RefreshingService,
+                Renewing,
                 TransactionService,
                 SignalingService,
                 ListeningService,

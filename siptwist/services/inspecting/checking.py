@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
-from ipaddress import ip_network
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from siptwist.config import OPTIONS, Settings
@@ -123,7 +123,7 @@ def _is_wide(item: Network | HostName) -> bool:
 
 
 def _is_public(address: str) -> bool:
-    return not (ip_network(address).is_private or address.startswith("100."))
+    return ip_address(address).is_global
 
 
 def _look_at_media(found: _Found, chosen: Chosen, machine: Machine) -> None:

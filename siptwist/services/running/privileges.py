@@ -144,7 +144,8 @@ class PrivilegeService(Service):
         account = find_account(self._user) if self._user else None
         if account or self._jail:
             # What is absolute is so within the jail.
-            make_place(self._jail + self._state, account, self._system)
+            state = os.path.join(self._jail, self._state.lstrip("/")) if self._jail else self._state
+            make_place(state, account, self._system)
         if self._jail:
             enter_jail(self._jail, self._system)
         if account is not None:

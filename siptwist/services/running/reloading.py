@@ -119,13 +119,10 @@ class Reloading:
 
 class _Lines(str):
     """
-    Several lines, each of a problem, whose line breaks are ours.
+    Several lines, each of a problem: their breaks are ours, and are not spelled out.
     """
 
     __slots__ = ()
-
-    def isprintable(self) -> bool:
-        return all(line.isprintable() for line in self.split("\n"))
 
 
 def changes(old: Settings, new: Settings) -> set[str]:
