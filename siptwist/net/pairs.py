@@ -13,10 +13,10 @@ from twisted.internet.error import CannotListenError
 
 from siptwist.errors import NoFreePorts
 from siptwist.logs import logger
-from siptwist.media.leg import Flow, MediaStream
+from siptwist.media.leg import Flow, Leg, MediaStream
 from siptwist.media.ports import PortPool
 from siptwist.media.stream import Party
-from siptwist.net.ice import judge_rtcp, judge_rtp
+from siptwist.net.ice import Judge, judge_rtcp, judge_rtp
 from siptwist.net.playout import Line, Playout
 from siptwist.net.relay import Binder, Relay, Send
 
@@ -87,12 +87,31 @@ class StreamRelay:
         :param evening: which RTP is to be evened out on its way, if any.
         """
         near, far, caller, callee = self.caller, self.callee, stream.caller, stream.callee
-        onward = self._detour(evening, evening and evening.caller, caller.rtp, callee.rtp)
-        back = self._detour(evening, evening and evening.callee, callee.rtp, caller.rtp)
-        near.rtp.join(caller.rtp, judge_rtp(near.rtp, caller), callee.rtp, far.rtp, onward)
-        far.rtp.join(callee.rtp, judge_rtp(far.rtp, callee), caller.rtp, near.rtp, back)
-        near.rtcp.join(caller.rtcp, judge_rtcp(near.rtcp, caller), callee.rtcp, far.rtcp)
-        far.rtcp.join(callee.rtcp, judge_rtcp(far.rtcp, callee), caller.rtcp, near.rtcp)
+        onward = back = None
+        if evening is not None:
+            onward = self._detour(evening, evening.caller, caller.rtp, callee.rtp)
+            back = self._detour(evening, evening.callee, callee.rtp, caller.rtp)
+        rtp, rtcp, rtp_back, rtcp_back = (
+            (caller.judge_rtp, caller.judge_rtcp, callee.judge_rtp, callee.judge_rtcp)
+            if caller.ice is None and callee.ice is None
+            else self._checking_judges(caller, callee)
+        )
+        near.rtp.join(caller.rtp, rtp, callee.rtp, far.rtp, onward)
+        far.rtp.join(callee.rtp, rtp_back, caller.rtp, near.rtp, back)
+        near.rtcp.join(caller.rtcp, rtcp, callee.rtcp, far.rtcp)
+        far.rtcp.join(callee.rtcp, rtcp_back, caller.rtcp, near.rtcp)
+
+    def _checking_judges(self, caller: Leg, callee: Leg) -> tuple[Judge, Judge, Judge, Judge]:
+        """
+        What judges the packets of parties that may check the way to us.
+        """
+        near, far = self.caller, self.callee
+        return (
+            judge_rtp(near.rtp, caller),
+            judge_rtcp(near.rtcp, caller),
+            judge_rtp(far.rtp, callee),
+            judge_rtcp(far.rtcp, callee),
+        )
 
     def move(
         self, party: Party, pair: Pair, stream: MediaStream, now: float, evening: Evening | None
@@ -124,9 +143,9 @@ class StreamRelay:
         self._lines.clear()
 
     def _detour(
-        self, evening: Evening | None, delay: float | None, flow: Flow, toward: Flow
+        self, evening: Evening, delay: float, flow: Flow, toward: Flow
     ) -> Callable[[Send], Send] | None:
-        if evening is None or not delay:
+        if not delay:
             return None
 
         def even(send: Send) -> Send:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from twisted.internet import address
 from twisted.internet.error import CannotListenError
@@ -30,6 +30,7 @@ from siptwist.media.rtp import RTP_HEADER
 MAX_DATAGRAM = 65535
 _IPV4, _IPV6 = int(socket.AF_INET), int(socket.AF_INET6)
 _DATAGRAM = int(socket.SOCK_DGRAM | getattr(socket, "SOCK_NONBLOCK", 0))
+_EPOLLIN = getattr(select, "EPOLLIN", 1)
 #: Sockets served before the reactor gets its turn.
 MAX_READY = 128
 
@@ -95,13 +96,11 @@ class Relay(DatagramProtocol):
         self.flow = flow
         self.judge = judge
         self.toward = toward
-        port, across = self.port, opposite.port
-        if type(across) is RelayPort:
-            self.forward = across.getHandle().sendto
-        else:
-            self.forward = across.write
-        if detour is not None:
-            self.forward = detour(self.forward)
+        port: object = self.transport
+        across: object = opposite.transport
+        # A socket of ours sends without a look at each address.
+        forward = across.send if type(across) is RelayPort else opposite.port.write
+        self.forward = forward if detour is None else detour(forward)
         if type(port) is RelayPort:
             port.join(flow, judge, toward, self.forward)
 
@@ -164,7 +163,10 @@ class Watch:
         self.seconds: Callable[[], float] = reactor.seconds
         self._poll = poll or select.epoll()
         self.fileno = self._poll.fileno
-        self._reads: dict[int, Callable[[], None]] = {}
+        #: Adds a socket to those that are waited for.
+        self.register = self._poll.register
+        #: What to do when there is something to read, by file descriptor.
+        self.reads: dict[int, Callable[[], None]] = {}
         self._watched = False
 
     def bind(self, host: str, port: int, relay: Relay) -> RelayPort:
@@ -183,25 +185,11 @@ class Watch:
         self._watched = False
         self._reactor.removeReader(self)
 
-    def add(self, fileno: int, read: Callable[[], None]) -> None:
-        """
-        Call ``read`` when there is something to read.
-        """
-        self._poll.register(fileno, select.EPOLLIN)
-        self._reads[fileno] = read
-
-    def remove(self, fileno: int) -> None:
-        """
-        Wait for ``fileno`` no more; to be closed at once, with which the system
-        forgets it.
-        """
-        del self._reads[fileno]
-
     def doRead(self) -> None:
         """
         Serve each socket that is ready once.
         """
-        reads = self._reads
+        reads = self.reads
         for fileno, _ in self._poll.poll(0, MAX_READY):
             try:
                 # One that was ready may have been closed by another since.
@@ -228,28 +216,30 @@ class RelayPort:
         "_flow",
         "_forward",
         "_judge",
+        "_reads",
         "_receive",
         "_seconds",
         "_socket",
         "_toward",
-        "_watch",
         "_wide",
+        "send",
     )
 
     def __init__(self, watch: Watch, bound: socket.SocketType, relay: Relay) -> None:
-        self._watch = watch
+        self._reads = watch.reads
         self._socket = bound
         self._wide = bound.family == _IPV6
-        self._fileno = bound.fileno()
+        self._fileno = fileno = bound.fileno()
         self._receive = bound.recvfrom
-        self._seconds = watch.seconds
+        self.send = bound.sendto
+        self._seconds = relay.seconds = watch.seconds
         self._flow = self._toward = _UNUSED
         self._judge: Callable[[bytes, Address], bool] = _refuse
         self._forward: Send = _refuse
-        relay.seconds = watch.seconds
         # Of what makeConnection does, nothing else concerns a relay.
-        relay.transport = cast(Any, self)
-        watch.add(self._fileno, self.doRead)
+        relay.transport = self  # type: ignore[assignment]
+        watch.register(fileno, _EPOLLIN)
+        watch.reads[fileno] = self.doRead
 
     def join(
         self,
@@ -306,10 +296,11 @@ class RelayPort:
 
     def stopListening(self) -> None:
         """
-        Close at once; closing again does nothing.
+        Close at once, with which the system waits for it no more; closing again does
+        nothing.
         """
         if self._fileno >= 0:
-            self._watch.remove(self._fileno)
+            del self._reads[self._fileno]
             self._fileno = -1
             self._socket.close()
 

@@ -243,18 +243,15 @@ class Headers:
     def with_field(self, header: Header) -> Headers:
         """
         The same fields, but this one in the place of the only one of its key; last
-        of all where there was none.  What was read of the others is kept.
+        of all where there was none.
         """
-        first = self.first
-        old = first.get(header[0])
-        items = list(self.items)
-        if old is None:
-            items.append(header)
-        else:
-            items[items.index(old)] = header
-        made = Headers(items)
-        made.first = {**first, header[0]: header}
-        return made
+        items, key = list(self.items), header[0]
+        for index, (other, _, _) in enumerate(items):
+            if other == key:
+                items[index] = header
+                return Headers(items)
+        items.append(header)
+        return Headers(items)
 
     def without(self, key: str) -> Headers:
         """

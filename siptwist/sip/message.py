@@ -94,8 +94,8 @@ def response_with_body(message: Response, body: bytes) -> Response:
 
 
 def _resized(headers: Headers, body: bytes) -> Headers:
-    length = keep_header("Content-Length", str(len(body)))
-    return headers.with_field(length)
+    length = str(len(body))
+    return headers.with_field(("content-length", length, f"Content-Length: {length}"))
 
 
 def via_of(message: Message) -> Via:

@@ -336,7 +336,7 @@ class WatchedRelayTests(RelayingTests, SynchronousTestCase):
         """
         for _ in range(2):
             self.inside_port.stopListening()
-        self.assertEqual((self.inside.closed, list(self.watch._reads)), (1, [6]))
+        self.assertEqual((self.inside.closed, list(self.watch.reads)), (1, [6]))
         self.inside.arrived.append((PACKET, PHONE))
         self.poll.ready = [(5, 1)]
         self.watch.doRead()
