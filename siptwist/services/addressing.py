@@ -119,9 +119,12 @@ class AddressService(Service):
 
     def learn(self, public: str) -> Any:
         """
-        Somebody knows by what address the outside sees us.
+        Somebody knows by what address the outside sees us, and better than the name
+        in ``host_outbound``, which is not asked any more.
         """
         self._public = public
+        if self._naming.running:
+            self._naming.stop()
         return self.look()
 
     def resolve(self) -> Any:

@@ -1,6 +1,7 @@
 """
 STUN (RFC 8489), and its Binding requests on the SIP port (RFC 5626 section 8): a
-phone keeps its NAT open with them, and learns whether its address has changed.
+phone keeps its NAT open with them, and learns whether its address has changed; as
+we do, of a server in the world.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ HEADER = 20
 MAX_REQUEST = 1280
 
 REQUEST, SUCCESS, REFUSAL = 0x0001, 0x0101, 0x0111
-USERNAME, MESSAGE_INTEGRITY = 0x0006, 0x0008
+MAPPED_ADDRESS, USERNAME, MESSAGE_INTEGRITY = 0x0001, 0x0006, 0x0008
 ERROR_CODE, UNKNOWN_ATTRIBUTES = 0x0009, 0x000A
 XOR_MAPPED_ADDRESS, FINGERPRINT = 0x0020, 0x8028
 _FINGERPRINT_XOR = 0x5354554E
@@ -31,7 +32,7 @@ _OPTIONAL = 0x8000
 # asks for no password.  What would have us answer elsewhere is not known here.
 _KNOWN = frozenset(
     (
-        0x0001,  # MAPPED-ADDRESS
+        MAPPED_ADDRESS,
         USERNAME,
         MESSAGE_INTEGRITY,
         ERROR_CODE,
@@ -44,6 +45,9 @@ _KNOWN = frozenset(
         XOR_MAPPED_ADDRESS,
     )
 )
+
+# What servers of RFC 3489 add: SOURCE-ADDRESS, CHANGED-ADDRESS, REFLECTED-FROM.
+_OLD = frozenset((0x0004, 0x0005, 0x000B))
 
 Attribute = tuple[int, bytes]
 
@@ -119,6 +123,46 @@ def xor_address(source: Hop, transaction: bytes) -> bytes:
     port = source.port ^ int.from_bytes(MAGIC_COOKIE[:2], "big")
     family = 1 if address.version == 4 else 2
     return struct.pack(">BBH", 0, family, port) + (int(address) ^ key).to_bytes(size, "big")
+
+
+def mapped_address(response: Message) -> Hop:
+    """
+    Where a Binding request came from, as the server says that answers it.
+
+    :raises MalformedSTUN: it does not say so, or says what we must not pass over
+        and do not know (section 6.3.3).
+    """
+    found = dict(reversed(response.attributes))
+    unknown = [one for one in found if one < _OPTIONAL and one not in _KNOWN | _OLD]
+    if unknown:
+        raise MalformedSTUN(f"Unknown attribute {unknown[0]:#06x}")
+    if XOR_MAPPED_ADDRESS in found:
+        return _read_address(found[XOR_MAPPED_ADDRESS], MAGIC_COOKIE + response.transaction)
+    if MAPPED_ADDRESS in found:
+        return _read_address(found[MAPPED_ADDRESS], bytes(16))
+    raise MalformedSTUN("No mapped address")
+
+
+def _read_address(value: bytes, key: bytes) -> Hop:
+    size = {1: 4, 2: 16}.get(value[1] if len(value) > 1 else 0)
+    if size is None or len(value) != 4 + size:
+        raise MalformedSTUN("Malformed address")
+    plain = bytes(one ^ other for one, other in zip(value[4:], key, strict=False))
+    port = int.from_bytes(value[2:4], "big") ^ int.from_bytes(key[:2], "big")
+    return Hop(str(ip_address(plain)), port)
+
+
+def has_good_fingerprint(data: bytes, message: Message) -> bool:
+    """
+    Whether the FINGERPRINT of a message is right, or there is none.
+
+    :param data: what ``message`` was parsed from.
+    """
+    types = [type_ for type_, _ in message.attributes]
+    if FINGERPRINT not in types:
+        return True
+    last = message.attributes[-1]
+    return last == (FINGERPRINT, fingerprint(data[:-8])) and types.count(FINGERPRINT) == 1
 
 
 def fingerprint(before: bytes) -> bytes:

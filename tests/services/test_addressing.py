@@ -129,6 +129,19 @@ class AddressServiceTests(SynchronousTestCase):
         self.wait(NAME_SECONDS)
         self.assertEqual(self.core.identity.outside.host, "198.51.100.8")
 
+    def test_learned(self) -> None:
+        """
+        A public address that somebody learned, as STUN does, goes into the next
+        message, and stays when interfaces are looked at; the name in host_outbound
+        is not asked any more.
+        """
+        self.start("host_outbound = home.example\n")
+        self.addressing.learn("198.51.100.9")
+        self.resolver.names["home.example"] = [Hop("198.51.100.7", 5060)]
+        self.wait(NAME_SECONDS)
+        self.assertEqual(self.core.identity.outside.host, "198.51.100.9")
+        self.assertEqual(self.bound(), {"10.0.0.1", "203.0.113.1"})
+
     def test_calls_follow(self) -> None:
         """
         Whoever looks after calls that run is told what we were and are, each time once;

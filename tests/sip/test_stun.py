@@ -5,6 +5,7 @@ Tests for siptwist.sip.stun, with the test vectors of RFC 5769.
 from __future__ import annotations
 
 import struct
+from ipaddress import ip_address
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -77,6 +78,58 @@ class VectorTests(SynchronousTestCase):
             before = sample[: sample.index(told) - 4]
             self.assertEqual(stun.integrity(before, "VOkJxbRl1RmTxUk/WvJxBt"), told)
             self.assertNotEqual(stun.integrity(before, "VOkJxbRl1RmTxUk/WvJxBT"), told)
+
+    def test_mapped_address(self) -> None:
+        """
+        The sample responses say where the request came from, of IPv4 and IPv6.
+        """
+        self.assertEqual(stun.mapped_address(Message.parse(SAMPLE_RESPONSE)), PHONE)
+        wide = Hop("2001:db8:1234:5678:11:2233:4455:6677", 32853)
+        value = stun.xor_address(wide, TRANSACTION)
+        response = Message(stun.SUCCESS, TRANSACTION, ((stun.XOR_MAPPED_ADDRESS, value),))
+        self.assertEqual(stun.mapped_address(response), wide)
+
+    def test_old_address(self) -> None:
+        """
+        A server of RFC 3489 says it in clear, and says more; what a newer attribute
+        says counts before it (RFC 8489 section 11).
+        """
+        clear = (stun.MAPPED_ADDRESS, bytes.fromhex("00011234c6336407"))
+        more = (0x0004, bytes.fromhex("00010d96c6336401"))
+        response = Message(stun.SUCCESS, TRANSACTION, (clear, more))
+        self.assertEqual(stun.mapped_address(response), Hop("198.51.100.7", 0x1234))
+        newer = (stun.XOR_MAPPED_ADDRESS, stun.xor_address(PHONE, TRANSACTION))
+        response = Message(stun.SUCCESS, TRANSACTION, (clear, newer))
+        self.assertEqual(stun.mapped_address(response), PHONE)
+
+    def test_no_address(self) -> None:
+        """
+        No address, a damaged one, and one beside what must be understood are none.
+        """
+        good = (stun.XOR_MAPPED_ADDRESS, stun.xor_address(PHONE, TRANSACTION))
+        for attributes in (
+            (),
+            (SOFTWARE,),
+            (good, (0x0055, b"must be known")),
+            *(((stun.XOR_MAPPED_ADDRESS, good[1][:length]),) for length in (0, 1, 3, 7)),
+            ((stun.XOR_MAPPED_ADDRESS, b"\0\x02" + good[1][2:]),),
+            ((stun.MAPPED_ADDRESS, b"\0\x03" + good[1][2:]),),
+        ):
+            with self.assertRaises(stun.MalformedSTUN):
+                stun.mapped_address(Message(stun.SUCCESS, TRANSACTION, attributes))
+
+    def test_fingerprint_of_response(self) -> None:
+        """
+        A response with a FINGERPRINT must have a right one, at its end.
+        """
+        good = Message.parse(SAMPLE_RESPONSE)
+        self.assertTrue(stun.has_good_fingerprint(SAMPLE_RESPONSE, good))
+        data = SAMPLE_RESPONSE[:-1] + bytes([SAMPLE_RESPONSE[-1] ^ 1])
+        self.assertFalse(stun.has_good_fingerprint(data, Message.parse(data)))
+        turned = good._replace(attributes=good.attributes[::-1])
+        self.assertFalse(stun.has_good_fingerprint(bytes(turned), turned))
+        bare = Message(stun.SUCCESS, TRANSACTION)
+        self.assertTrue(stun.has_good_fingerprint(bytes(bare), bare))
 
     def test_attributes(self) -> None:
         """
@@ -243,3 +296,20 @@ class AnswerTests(SynchronousTestCase):
                 self.assertEqual(Message.parse(told).transaction, data[8:20])
                 self.assertLessEqual(len(told), len(data) + 16)
         self.assertGreater(answered, 500)
+
+    def test_mutations_of_responses(self) -> None:
+        """
+        Whatever a damaged response says, it is an address or an error of STUN.
+        """
+        mutator = Mutator(8489, (SAMPLE_RESPONSE,))
+        read = 0
+        for _ in range(5000):
+            data = mutator.mutation()
+            try:
+                message = Message.parse(data)
+                stun.has_good_fingerprint(data, message)
+                self.assertTrue(ip_address(stun.mapped_address(message).host))
+            except stun.MalformedSTUN:
+                continue
+            read += 1
+        self.assertGreater(read, 100)
