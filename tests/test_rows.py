@@ -41,6 +41,7 @@ ROWS = {
     "F15": "the media of several callees are mixed",
     "F16": "the transport of the phone is that of everybody",
     "F17": "a phone behind another router, or at another port, cannot be reached",
+    "F20": "codecs go from attributes, unrelated ones too, and never from the m= line",
     "F21": "a full table, and a name that is not found, are not answered",
     "F22": "Refer-To names inside addresses",
     "F23": "phones in one network hear each other through the proxy only",
@@ -48,6 +49,7 @@ ROWS = {
     "S6": "BYE and CANCEL of anybody who knows the Call-ID end the media",
     "R8": "a silent call loses its relay, and nobody is told",
     "R9": "calls stay at an address that is ours no more",
+    "R12": "regex_body writes over itself, cuts long bodies off, and changes binary ones",
 }
 _ONE = re.compile("^test_|Tests$")
 _ROW = re.compile(r"\b([PFSR]\d+)(?=[^()]* of siproxd\b)")

@@ -1,10 +1,11 @@
 """
-Finds one part of a multipart body (RFC 2046 section 5.1, RFC 5621).
+Finds the parts of a multipart body (RFC 2046 section 5.1, RFC 5621).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from siptwist.errors import EncodedSDP
 
@@ -46,28 +47,63 @@ def find_part(content_type: str, body: bytes, wanted: str) -> tuple[int, int] | 
     return _find(content_type, body, 0, len(body), wanted, MAX_DEPTH)
 
 
+def leaves(content_type: str, body: bytes) -> Iterator[tuple[str, int, int]]:
+    """
+    Every part that is no multipart itself, and is written as it reads: its media type
+    and where it begins and ends.  A body that is none is its only part.
+    """
+    yield from _leaves(content_type, body, 0, len(body), MAX_DEPTH)
+
+
+def _leaves(
+    content_type: str, body: bytes, start: int, end: int, depth: int
+) -> Iterator[tuple[str, int, int]]:
+    kind = media_type(content_type)
+    if not kind.startswith("multipart/"):
+        yield kind, start, end
+        return
+    for part_type, part_start, part_end, is_plain in _parts_in(
+        content_type, body, start, end, depth
+    ):
+        if is_plain:
+            yield from _leaves(part_type, body, part_start, part_end, depth - 1)
+
+
 def _find(
     content_type: str, body: bytes, start: int, end: int, wanted: str, depth: int
 ) -> tuple[int, int] | None:
     kind = media_type(content_type)
     if kind == wanted:
         return start, end
-    if not kind.startswith("multipart/") or depth == 0:
+    if not kind.startswith("multipart/"):
         return None
-    boundary = _BOUNDARY.search(content_type)
-    if boundary is None:
-        return None
-    delimiter = b"--" + (boundary[1] or boundary[2]).encode("utf-8", "surrogateescape")
-    for part_start, part_end in _parts(body, start, end, delimiter):
-        part_type, content, is_plain = _read_part_headers(body, part_start, part_end)
+    for part_type, part_start, part_end, is_plain in _parts_in(
+        content_type, body, start, end, depth
+    ):
         if not is_plain:
             if media_type(part_type) == wanted:
                 raise EncodedSDP("Encoded SDP")
             continue
-        found = _find(part_type, body, content, part_end, wanted, depth - 1)
+        found = _find(part_type, body, part_start, part_end, wanted, depth - 1)
         if found is not None:
             return found
     return None
+
+
+def _parts_in(
+    content_type: str, body: bytes, start: int, end: int, depth: int
+) -> Iterator[tuple[str, int, int, bool]]:
+    """
+    The parts of a multipart body: their Content-Type, where their contents are, and
+    whether these are written as they read.
+    """
+    boundary = _BOUNDARY.search(content_type) if depth else None
+    if boundary is None:
+        return
+    delimiter = b"--" + (boundary[1] or boundary[2]).encode("utf-8", "surrogateescape")
+    for part_start, part_end in _parts(body, start, end, delimiter):
+        part_type, content, is_plain = _read_part_headers(body, part_start, part_end)
+        yield part_type, content, part_end, is_plain
 
 
 def _parts(body: bytes, start: int, end: int, delimiter: bytes) -> list[tuple[int, int]]:

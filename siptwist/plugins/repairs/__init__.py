@@ -1,0 +1,3 @@
+"""
+Plugins that change what others send.
+"""

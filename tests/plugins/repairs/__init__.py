@@ -1,0 +1,3 @@
+"""
+Tests of :mod:`siptwist.plugins.repairs`.
+"""
