@@ -61,7 +61,7 @@ bench: $(VENV)/installed-dev
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache _trial_temp*
 	find . -name __pycache__ -prune -exec rm -rf {} +
-	rm -f twisted/plugins/dropin.cache siptwist/plugins/dropin.cache
+	rm -f twisted/plugins/dropin.cache siptwist/plugins/dropin.cache siptwist/plugins/*/dropin.cache
 
 $(VENV)/installed: $(VENV)/made setup.cfg pyproject.toml
 	$(INSTALL) '.[all]'

@@ -74,14 +74,6 @@ class PrefixTests(DialingCase):
         )
         self.assertEqual(came.uri, "sip:carol@provider.example")
 
-    def test_mask(self) -> None:
-        """
-        A phone that is called by its mask is no number.
-        """
-        uri = self.registered(self.other)
-        self.phone.invite(uri)
-        self.assertEqual(self.other.last("INVITE").uri, "sip:bob@10.0.0.11:5060")
-
     def test_line_of_others(self) -> None:
         """
         A parameter of the same name at another host says nothing.
@@ -160,6 +152,14 @@ class RedirectTests(DialingCase):
         self.assertEqual(uri, "sip:01@provider.example;user=phone;redirected=prefix")
         self.assertEqual(self.provider.requests("INVITE"), [])
         self.assertEqual(self.called(uri, cseq=2).uri, uri)
+
+    def test_mask(self) -> None:
+        """
+        A phone that is called by its mask is no number.
+        """
+        uri = self.registered(self.other)
+        self.phone.invite(uri)
+        self.assertEqual(self.other.last("INVITE").uri, "sip:bob@10.0.0.11:5060")
 
     def test_mark_of_others(self) -> None:
         """
