@@ -360,7 +360,8 @@ class MediaCall:
         party = description.party
         told, rtp_port, rtcp_port, rtcp_told, _ = offered.endpoint
         ours = stream.caller_host if party is Party.CALLER else stream.callee_host
-        on_loopback = ours.startswith("127.") or ours == "::1"
+        # Who signals from where we are is a program of this machine.
+        on_loopback = ours in (description.signaling_host, "::1") or ours.startswith("127.")
         host = sendable_host(told, on_loopback)
         rtp = rtcp = None
         if host and 0 < rtp_port < 65536:

@@ -104,6 +104,17 @@ class Identity:
                 self._near[host] = found
         return found
 
+    def sender(self, host: str, side: Side) -> str:
+        """
+        The address that the media of a party on ``side`` come from, by the address of
+        its signaling: a program on our own machine, such as a PBX, sends from the address
+        that it sends to, unless it is bound to another one.
+        """
+        ours = self.bound[side]
+        if host in self.bound.values() or (host[:4] == "127." and ours[:4] != "127."):
+            return ours
+        return host
+
     def are_neighbors(self, one: str, other: str) -> bool:
         """
         Whether two addresses belong to one network of ours inside.

@@ -140,6 +140,14 @@ class FirstOfferTests(CallCase):
         self.offer(caller(4000, host="127.0.0.1"))
         self.assertEqual(self.destinations(), [(None, None)])
 
+    def test_loopback_of_pbx(self) -> None:
+        """
+        A PBX on our own machine may name it.
+        """
+        told = caller(4000, host="127.0.0.1")
+        self.offer(told._replace(signaling_host="10.0.0.1"))
+        self.assertEqual(self.destinations(), [(("127.0.0.1", 4000), None)])
+
 
 class AnswerTests(CallCase):
     def test_both_found(self) -> None:

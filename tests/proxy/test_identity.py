@@ -38,6 +38,20 @@ class IdentityTests(SynchronousTestCase):
         found = [ask("10.0.0.5", other) for other in ("10.0.0.6", "10.0.1.6", "203.0.113.9", "x")]
         self.assertEqual(found, [True, False, False, False])
 
+    def test_sender_on_this_machine(self) -> None:
+        """
+        A PBX on our own machine, at any of its addresses, sends media from where it sends to.
+        """
+        outer = TWO_SOCKETS.bound[Side.OUTSIDE]
+        found = [TWO_SOCKETS.sender(host, Side.INSIDE) for host in ("127.0.0.1", outer)]
+        self.assertEqual(found, [TWO_SOCKETS.bound[Side.INSIDE]] * 2)
+
+    def test_sender_elsewhere(self) -> None:
+        """
+        Every other machine sends media from where its signaling comes from.
+        """
+        self.assertEqual(TWO_SOCKETS.sender("10.0.0.9", Side.INSIDE), "10.0.0.9")
+
     def test_both_addresses_are_ours(self) -> None:
         """
         Either address means us, with our port or none.

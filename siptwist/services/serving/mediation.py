@@ -141,11 +141,12 @@ class Mediation:
         receivers: tuple[str, ...],
         streams: tuple[StreamOffer, ...],
     ) -> Any:
+        key, party = description.key, description.party
         return self._media.describe(
-            description.key,
-            description.party,
+            key,
+            party,
             streams,
-            description.signaling_host,
+            self._core.identity.sender(description.signaling_host, key.side(party)),
             description.is_offer,
             description.branch,
             receivers,
