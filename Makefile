@@ -32,7 +32,7 @@ check: $(VENV)/installed
 	@$(BIN)/twistd -n --pidfile= siproxy --config $(CONFIG) --check
 
 test: $(VENV)/installed-dev
-	$(TRIAL) $(TESTS)
+	$(TRIAL) -j2 $(TESTS)
 
 fuzz: $(VENV)/installed-dev
 	SIPTWIST_MUTATIONS=200000 $(TRIAL) tests.test_fuzz

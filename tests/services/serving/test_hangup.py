@@ -5,7 +5,7 @@ Tests for siptwist.services.serving.hangup: calls that are answered in vain.
 from __future__ import annotations
 
 from siptwist.errors import NoFreePorts, Unresolvable
-from siptwist.services.serving.hangup import REMEMBERED
+from siptwist.services.serving import hangup
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request
 from tests.services.walking import Agent, WalkingCase, sdp
@@ -167,7 +167,8 @@ class HangUpTests(WalkingCase):
         """
         Of how many calls it is remembered that they have had their BYE is bounded.
         """
-        for number in range(REMEMBERED + 10):
+        self.patch(hangup, "REMEMBERED", 20)
+        for number in range(30):
             self.phone.invite(CAROL, call_id=f"many-{number}")
             self.answer_in_vain(self.provider, self.phone)
-        self.assertEqual(len(self.proxy.forwarding._hangup._ended), REMEMBERED)
+        self.assertEqual(len(self.proxy.forwarding._hangup._ended), 20)
