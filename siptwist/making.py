@@ -10,7 +10,7 @@ from typing import Any
 from siptwist.config import Settings
 from siptwist.net import addresses
 from siptwist.proxy.access import is_address
-from siptwist.proxy.identity import Identity
+from siptwist.proxy.identity import NOWHERE, Identity
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.registration.registrar import Registrar
 from siptwist.proxy.routing import OutboundProxies
@@ -57,8 +57,8 @@ def make_identity(settings: Settings, chosen: addresses.Chosen, public: str = ""
         public = settings.host_outbound
     names = {settings.host_outbound.lower()} if settings.host_outbound else set()
     return Identity(
-        Hop(inside, port),
-        Hop(public or outside, port),
+        Hop(inside or NOWHERE, port),
+        Hop(public or outside or NOWHERE, port),
         {Side.INSIDE: inside, Side.OUTSIDE: outside},
         networks,
         frozenset(names),

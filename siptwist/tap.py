@@ -98,13 +98,12 @@ class Options(usage.Options):
         """
         What the configuration is likely to be regretted for, here and now.
         """
-        return warnings(self.settings, self.chosen, this_machine())
+        found = warnings(self.settings, self.chosen, this_machine())
+        return [*self.chosen.problems, *found] if self["check"] else found
 
     def find(self) -> addresses.Chosen:
         """
         The interfaces to use, as they are now.
-
-        :raises SIPTwistError: when there are none.
         """
         return addresses.find(self.settings.if_inbound, self.settings.if_outbound)
 
@@ -149,9 +148,7 @@ def _check(settings: Settings) -> None:
 
     :raises SIPTwistError: with everything that is wrong.
     """
-    checks: list[Callable[[], object]] = [
-        lambda: addresses.find(settings.if_inbound, settings.if_outbound),
-    ]
+    checks: list[Callable[[], object]] = []
     authentication = make_authentication(settings, None)
     if authentication is not None and settings.proxy_auth_pwfile:
         checks.append(authentication.read)

@@ -142,18 +142,24 @@ class CheckTests(TapCase):
 
     def test_beyond_the_file(self) -> None:
         """
-        An interface, a password file and a key file that are not there are all
-        said at once.
+        A password file and a key file that are not there are both said at once.
         """
         status, _, errors = self.check(
-            "if_inbound = eth7\nproxy_auth_realm = a\nproxy_auth_pwfile = /no/file\n"
+            "proxy_auth_realm = a\nproxy_auth_pwfile = /no/file\n"
             "manhole_port = 2222\nmanhole_authorized_keys = /no/keys\n"
         )
         self.assertEqual(status, 1)
-        interface, passwords, keys = errors.splitlines()
-        self.assertIn("if_inbound = eth7: there is no such interface; there are eth1", interface)
+        passwords, keys = errors.splitlines()
         self.assertIn("/no/file: proxy_auth_pwfile: cannot be read", passwords)
         self.assertIn("/no/keys: manhole_authorized_keys: cannot be read", keys)
+
+    def test_no_interface(self) -> None:
+        """
+        An interface that is not there is warned of: it may come up later.
+        """
+        status, output, _ = self.check("if_inbound = eth7\n")
+        self.assertEqual(status, 0)
+        self.assertIn("warning: if_inbound = eth7: there is no such interface; there are", output)
 
     def test_one_password(self) -> None:
         """
@@ -236,11 +242,12 @@ class OptionsTests(TapCase):
 
     def test_no_interface(self) -> None:
         """
-        An interface that is not there ends the start with status 1, in plain words.
+        A start with an interface that is not there yet goes on without its address.
         """
         self.write("if_outbound = wlan0\n")
-        self.assertEqual(self.assertRaises(SystemExit, self.options).code, 1)
-        self.assertIn("if_outbound = wlan0: there is no such interface", sys.stderr.getvalue())
+        chosen = self.options().chosen
+        self.assertEqual((chosen.inbound.name, chosen.outbound.address), ("eth1", ""))
+        self.assertIn("if_outbound = wlan0: there is no such interface", chosen.problems[0])
 
     def test_no_file(self) -> None:
         """

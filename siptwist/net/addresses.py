@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 from typing import NamedTuple
 
-from siptwist.errors import SIPTwistError
-
 AUTO = "auto"
 
 # SIOCGIFADDR, SIOCGIFNETMASK and SIOCGIFFLAGS; the BSDs share theirs.
@@ -68,19 +66,34 @@ class Interface(NamedTuple):
 
 class Chosen(NamedTuple):
     """
-    The interfaces to use; ``reasons`` are sentences for the start message.
+    The interfaces to use; ``reasons`` are sentences for the start message, and
+    ``problems`` say what they lack now.  ``is_guess`` is whether there was no
+    default route to choose by.
     """
 
     inbound: Interface
     outbound: Interface
     reasons: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    is_guess: bool = False
+
+    def or_else(self, before: Chosen) -> Chosen:
+        """
+        This, with what it lacks as it was before: an interface that goes down will
+        come back, and so will the default route.
+        """
+        if self.is_guess and not before.is_guess:
+            lack = "if_outbound = auto: there is no default route"
+            return before._replace(problems=(*self.problems, lack))
+        return self._replace(
+            inbound=self.inbound if self.inbound.is_usable else before.inbound,
+            outbound=self.outbound if self.outbound.is_usable else before.outbound,
+        )
 
 
 def find(if_inbound: str = AUTO, if_outbound: str = AUTO) -> Chosen:
     """
     :func:`choose` on this machine as it is now.
-
-    :raises SIPTwistError: as ``choose``.
     """
     found = interfaces()
     return choose(if_inbound, if_outbound, found, default_interfaces(found))
@@ -90,13 +103,12 @@ def choose(
     if_inbound: str, if_outbound: str, found: Sequence[Interface], defaults: Sequence[str]
 ) -> Chosen:
     """
-    Decide which interface faces the phones and which the world.
+    Decide which interface faces the phones and which the world.  One that cannot
+    be used, now, is without an address, and a problem.
 
     :param if_inbound: a name, or ``"auto"``; so is ``if_outbound``.
     :param found: every interface, in the order of the system.
     :param defaults: names of those with a default route, best first.
-    :raises SIPTwistError: in plain words, when a named interface cannot be used
-        or nothing can.
     """
     return _Choice(found, defaults).run(if_inbound, if_outbound)
 
@@ -110,6 +122,8 @@ class _Choice:
         self._found = found
         self._defaults = defaults
         self._reasons: list[str] = []
+        self._problems: list[str] = []
+        self._is_guess = False
 
     def run(self, if_inbound: str, if_outbound: str) -> Chosen:
         named = None if if_inbound == AUTO else self._named("if_inbound", if_inbound)
@@ -118,22 +132,28 @@ class _Choice:
         else:
             outbound = self._named("if_outbound", if_outbound)
         inbound = named or self._inbound(outbound)
-        return Chosen(inbound, outbound, tuple(self._reasons))
+        return Chosen(
+            inbound, outbound, tuple(self._reasons), tuple(self._problems), self._is_guess
+        )
 
     def _take(self, key: str, interface: Interface, why: str) -> Interface:
         self._reasons.append(f"{key} = {interface}: {why}")
         return interface
 
+    def _lack(self, key: str, name: str, why: str) -> Interface:
+        self._problems.append(f"{key} = {name}: {why}")
+        return Interface(name, None, is_up=False)
+
     def _named(self, key: str, name: str) -> Interface:
         for interface in self._found:
             if interface.name == name:
                 if not interface.is_up:
-                    raise SIPTwistError(f"{key} = {name}: the interface is down")
+                    return self._lack(key, name, "the interface is down")
                 if interface.network is None:
-                    raise SIPTwistError(f"{key} = {name}: the interface has no IPv4 address")
+                    return self._lack(key, name, "the interface has no IPv4 address")
                 return self._take(key, interface, "as configured")
         known = ", ".join(map(str, self._found)) or "none"
-        raise SIPTwistError(f"{key} = {name}: there is no such interface; there are {known}")
+        return self._lack(key, name, f"there is no such interface; there are {known}")
 
     def _outbound(self, inbound: Interface | None) -> Interface:
         usable = [interface for interface in self._found if interface.is_usable]
@@ -141,18 +161,19 @@ class _Choice:
             for interface in usable:
                 if interface.name == name:
                     return self._take("if_outbound", interface, "it has the default route")
+        self._is_guess = True
         others = [interface for interface in usable if not interface.is_loopback]
         others.sort(key=lambda interface: _is_virtual(interface.name))
         for interface in others:
-            if interface != inbound:
+            if inbound is None or interface.name != inbound.name:
                 why = "there is no default route, and it is the first with an address"
                 return self._take("if_outbound", interface, why)
-        if inbound is not None:
+        if inbound is not None and inbound.is_usable:
             return self._take("if_outbound", inbound, "there is no other interface")
         for interface in usable:
             why = "there is no other interface; only this machine can use the proxy"
             return self._take("if_outbound", interface, why)
-        raise SIPTwistError("if_outbound = auto: no interface is up with an IPv4 address")
+        return self._lack("if_outbound", AUTO, "no interface is up with an IPv4 address")
 
     def _inbound(self, outbound: Interface) -> Interface:
         candidates = [
@@ -173,6 +194,8 @@ class _Choice:
             if _TUNNELS.fullmatch(interface.name) and not outbound.is_private:
                 why = "it has a private address, and no network of phones is nearer"
                 return self._take("if_inbound", interface, why)
+        if not outbound.is_usable:
+            return self._lack("if_inbound", AUTO, "no interface leads to a network for phones")
         why = "there is no other network for phones"
         if outbound.is_loopback:
             why = "there is no other interface; only this machine can use the proxy"

@@ -15,6 +15,9 @@ from siptwist.sip.uri import SIPURI
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+# Our address on a side whose interface has none yet.
+NOWHERE = "0.0.0.0"
+
 # More addresses than these are looked at anew.
 _REMEMBERED = 4096
 
@@ -35,8 +38,9 @@ class Identity:
 
     ``inside`` and ``outside`` are what we tell each side; ``bound`` is where the
     sockets are, which differs outside when ``host_outbound`` names a public
-    address of a router before us.  ``names`` are further hosts that mean us, and
-    ``wide`` is our IPv6 address on a side that has one: it serves media.
+    address of a router before us; "" on a side whose interface has no address yet.
+    ``names`` are further hosts that mean us, and ``wide`` is our IPv6 address on a
+    side that has one: it serves media.
     ``record_routes`` are the fields that each side is given, ``own_routes`` their values.
     ``one_socket`` is whether both sides share one address, as behind another
     NAT router.
@@ -59,7 +63,7 @@ class Identity:
     def __post_init__(self) -> None:
         hosts = {self.inside.host, self.outside.host, *self.bound.values(), *self.names}
         ports = {self.inside.port, self.outside.port}
-        own = frozenset((host.lower(), port) for host in hosts for port in ports)
+        own = frozenset((host.lower(), port) for host in hosts if host for port in ports)
         object.__setattr__(self, "own", own)
         sent_by = {Side.INSIDE: str(self.inside), Side.OUTSIDE: str(self.outside)}
         object.__setattr__(self, "sent_by", sent_by)

@@ -9,19 +9,25 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
-from siptwist.errors import SIPTwistError
 from siptwist.interfaces import IResolver
 from siptwist.logs import logger
 from siptwist.net.addresses import Chosen
+from siptwist.net.netlink import AddressWatch, watch
 from siptwist.proxy.access import is_address
 from siptwist.proxy.core import Core
 from siptwist.proxy.identity import Identity
 from siptwist.services.listening import ListeningService
 
+# How often the interfaces are looked at, though the system would tell of a change.
 LOOK_SECONDS = 5.0
+# And where it does not.
+POLL_SECONDS = 1.0
+# A change seldom comes alone: an address, then the route that it is for.
+SETTLE_SECONDS = 0.1
 # How often the name in host_outbound is resolved again.
 NAME_SECONDS = 60.0
 
@@ -32,9 +38,11 @@ MakeIdentity = Callable[[Chosen, str], Identity]
 
 class AddressService(Service):
     """
-    Looks at the interfaces every few seconds, and at the name of
-    ``host_outbound`` every minute.  What changes goes into the next message and
-    the next call, and ``on_move`` is told what we were and are, for calls that run.
+    Looks at the interfaces when the system says that they change, or every second
+    where it does not, and at the name of ``host_outbound`` every minute.  What
+    changes goes into the next message and the next call, and ``on_move`` is told
+    what we were and are, for calls that run.  An interface that goes down keeps its
+    address until it has another one.
     """
 
     _log = logger()
@@ -50,6 +58,10 @@ class AddressService(Service):
         resolver: IResolver,
         host_outbound: str = "",
     ) -> None:
+        self._reactor = reactor
+        self._chosen: Chosen | None = None
+        self._watch: AddressWatch | None = None
+        self._settling: IDelayedCall | None = None
         self._find = find
         self._make_identity = make_identity
         self._core = core
@@ -57,14 +69,16 @@ class AddressService(Service):
         self._resolver = resolver
         self._name = "" if is_address(host_outbound) else host_outbound
         self._public = "" if self._name else host_outbound
-        self._complaint = ""
+        self._complaints: dict[str, str] = {}
         self._looking = LoopingCall(self.look)
         self._naming = LoopingCall(self.resolve)
         self._looking.clock = self._naming.clock = reactor
 
     def startService(self) -> None:
         Service.startService(self)
-        self._looking.start(LOOK_SECONDS, now=False)
+        self._watch = watch(self._reactor, self._changed)
+        # At once, for much can happen between reading the configuration and now.
+        self._looking.start(LOOK_SECONDS if self._watch else POLL_SECONDS)
         if self._name:
             self._naming.start(NAME_SECONDS)
 
@@ -73,6 +87,19 @@ class AddressService(Service):
         for call in (self._looking, self._naming):
             if call.running:
                 call.stop()
+        if self._watch is not None:
+            self._watch.stop()
+        if self._settling is not None:
+            self._settling.cancel()
+        self._watch = self._settling = None
+
+    def _changed(self) -> None:
+        if self._settling is None:
+            self._settling = self._reactor.callLater(SETTLE_SECONDS, self._settled)
+
+    def _settled(self) -> None:
+        self._settling = None
+        self.look()
 
     def look(self) -> Any:
         """
@@ -80,29 +107,35 @@ class AddressService(Service):
         """
         try:
             chosen = self._find()
-        except SIPTwistError as error:
-            self._complain(str(error))
+        except OSError as error:
+            self._complain("interfaces", f"Cannot look at our interfaces: {error}")
             return None
+        if self._chosen is not None:
+            chosen = chosen.or_else(self._chosen)
+        self._chosen = chosen
+        self._complain("interfaces", "; ".join(chosen.problems))
         return self._become(self._make_identity(chosen, self._public))
 
-    def _complain(self, text: str) -> None:
-        if text != self._complaint:
-            self._complaint = text
-            self._log.warn("{text}; the addresses stay as they were", text=text)
+    def _complain(self, about: str, text: str = "") -> None:
+        """
+        Say what is wrong, when it was not so before; without a text nothing is.
+        """
+        if text and text != self._complaints.get(about):
+            self._log.warn("{text}; we go on with the addresses that we have", text=text)
+        self._complaints[about] = text
 
     def _become(self, new: Identity) -> Any:
-        old = self._core.identity
-        if _addresses(new) == _addresses(old):
-            self._complaint = ""
+        old, is_bound = self._core.identity, self._listening.is_at(new.bound)
+        if is_bound and _addresses(new) == _addresses(old):
             return None
-        moved = self._listening.move(new.bound) if new.bound != old.bound else None
+        moved = None if is_bound else self._listening.move(new.bound)
         if isinstance(moved, Deferred):
             return moved.addCallbacks(lambda _: self._adopt(new), self._stay)
         self._adopt(new)
         return None
 
     def _adopt(self, new: Identity) -> None:
-        self._complaint = ""
+        self._complain("sockets")
         old, self._core.identity = self._core.identity, new
         self._log.info(
             "Our addresses changed: phones use {inside}, the outside sees {outside}",
@@ -113,9 +146,12 @@ class AddressService(Service):
             self.on_move(old, new)
         except Exception:
             self._log.failure("Calls could not follow our addresses")
+        if self._name and old.bound != new.bound:
+            # With another line comes another public address, and DNS again.
+            self.resolve()
 
     def _stay(self, failure: Failure) -> None:
-        self._complain(failure.getErrorMessage())
+        self._complain("sockets", failure.getErrorMessage())
 
     def learn(self, public: str) -> Any:
         """
@@ -137,11 +173,12 @@ class AddressService(Service):
         return self._resolved(found)
 
     def _resolved(self, hops: Any) -> Any:
+        self._complain("name")
         self._public = hops[0].host
         return self.look()
 
     def _unresolved(self, failure: Failure) -> None:
-        self._complain(f"host_outbound: {self._name}: {failure.getErrorMessage()}")
+        self._complain("name", f"host_outbound: {self._name}: {failure.getErrorMessage()}")
 
 
 def _addresses(identity: Identity) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ from siptwist.errors import SIPTwistError
 from siptwist.logfile import quicken
 from siptwist.logs import logger
 from siptwist.net.addresses import Chosen
-from siptwist.proxy.identity import Identity
+from siptwist.proxy.identity import NOWHERE, Identity
 from siptwist.proxy.registration.location import Locations
 from siptwist.sip.hop import Side
 
@@ -118,8 +118,10 @@ class AnnouncingService(Service):
         """
         yield from self._chosen.reasons
         phones, world = (self._identity.facing(side) for side in (Side.INSIDE, Side.OUTSIDE))
-        yield f"Phones: set the outbound proxy to {phones}"
-        yield f"The outside sees {world}{self._by_name()}"
+        if phones.host != NOWHERE:
+            yield f"Phones: set the outbound proxy to {phones}"
+        if world.host != NOWHERE:
+            yield f"The outside sees {world}{self._by_name()}"
         yield self._registrations()
         yield self._media()
         if self._settings.manhole_port:

@@ -5,7 +5,8 @@ The SIP sockets: one that faces each side, or one for both.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from errno import EADDRNOTAVAIL
 from typing import Any
 
 from twisted.application.service import Service
@@ -25,6 +26,20 @@ from siptwist.sip.hop import Hop, Side
 _BUFFER = 4 * 1024 * 1024
 
 
+# A socket of ours: the side it faces, and its address; "" is any.
+Place = tuple[Side, str]
+
+
+def places(addresses: Mapping[Side, str]) -> dict[Side, Place]:
+    """
+    The sockets wanted: none on a side without an address.
+    """
+    inside, outside = addresses[Side.INSIDE], addresses[Side.OUTSIDE]
+    if inside and inside == outside:
+        return dict.fromkeys(Side, (Side.INSIDE, ""))
+    return {side: (side, address) for side, address in addresses.items() if address}
+
+
 @implementer(IMessageSender)
 class ListeningService(Service):
     """
@@ -32,7 +47,7 @@ class ListeningService(Service):
     start.
 
     :param addresses: our address on each side; when both are the same, one
-        wildcard socket serves both.
+        wildcard socket serves both.  "" is none: its interface is down.
 
     ``reports`` is told what could not be sent.
     """
@@ -49,7 +64,7 @@ class ListeningService(Service):
         self._port = port
         self._dscp = dscp
         self._transports: dict[Side, UDPTransport] = {}
-        self._ports: list[Any] = []
+        self._ports: dict[Place, Any] = {}
 
     def privilegedStartService(self) -> None:
         """
@@ -57,52 +72,68 @@ class ListeningService(Service):
         """
         Service.privilegedStartService(self)
         if not self._ports:
-            self._bind()
-
-    def _bind(self) -> None:
-        inside, outside = self._addresses[Side.INSIDE], self._addresses[Side.OUTSIDE]
-        if inside == outside:
-            self._transports = dict.fromkeys(Side, self._listen(Side.INSIDE, ""))
-        else:
-            self._transports = {side: self._listen(side, self._addresses[side]) for side in Side}
+            try:
+                self._bind()
+            except SIPTwistError:
+                self._close(lambda place: True)
+                raise
 
     def startService(self) -> None:
         if not self._ports:
             self.privilegedStartService()
         Service.startService(self)
 
+    def is_at(self, addresses: Mapping[Side, str]) -> bool:
+        """
+        Whether we have all the sockets for these addresses, and no others.
+        """
+        return set(places(addresses).values()) == set(self._ports)
+
     def move(self, addresses: Mapping[Side, str]) -> Deferred[None]:
         """
-        Leave the addresses we had, and bind others.
+        Leave the addresses that are no longer ours, and bind those that are new.
 
         :returns: a ``Deferred`` that fails with :class:`SIPTwistError` when they
             cannot be bound; then we try again when told the next time.
         """
-        ports, self._ports = self._ports, []
-        self._transports = {}
-        left = gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        wanted = set(places(addresses).values())
 
         def bind(_: object) -> None:
             self._addresses = addresses
             self._bind()
 
-        return left.addCallback(bind)
+        return self._close(lambda place: place not in wanted).addCallback(bind)
 
-    def _listen(self, side: Side, address: str) -> UDPTransport:
+    def _close(self, is_wrong: Callable[[Place], bool]) -> Deferred[Any]:
+        left = [self._ports.pop(place) for place in list(self._ports) if is_wrong(place)]
+        for side, transport in list(self._transports.items()):
+            if any(port.protocol is transport for port in left):
+                del self._transports[side]
+        return gatherResults([maybeDeferred(port.stopListening) for port in left])
+
+    def _bind(self) -> None:
+        for side, place in places(self._addresses).items():
+            port = self._ports.get(place) or self._listen(place)
+            if port is not None:
+                self._transports[side] = port.protocol
+
+    def _listen(self, place: Place) -> Any:
+        side, address = place
         transport = UDPTransport(self.receiver, side, reports=self.reports)
         try:
             port = listen(self._reactor, self._port, transport, address)
         except CannotListenError as error:
-            for opened in self._ports:
-                opened.stopListening()
-            self._ports.clear()
+            if not self.running and getattr(error.socketError, "errno", 0) == EADDRNOTAVAIL:
+                # Gone since we looked; it is followed once we run.
+                self._log.warn("{address} is not ours any more", address=address)
+                return None
             raise SIPTwistError(
                 f"sip_listen_port: cannot bind {address or '0.0.0.0'}:{self._port} (UDP): "
                 f"{error.socketError}"
             ) from error
-        self._ports.append(port)
+        self._ports[place] = port
         self._tune(port)
-        return transport
+        return port
 
     def _tune(self, port: Any) -> None:
         handle = getattr(port, "socket", None)
@@ -118,11 +149,12 @@ class ListeningService(Service):
 
     def stopService(self) -> Any:
         Service.stopService(self)
-        ports, self._ports = self._ports, []
-        self._transports = {}
-        return gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        return self._close(lambda place: True)
 
     def send(self, data: bytes, hop: Hop, side: Side) -> None:
         transport = self._transports.get(side)
         if transport is not None:
             transport.send(data, hop)
+        elif self.reports is not None:
+            # Whoever asked is told at once, and need not wait until time is out.
+            self.reports.undeliverable(data, hop)

@@ -8,7 +8,6 @@ from ipaddress import IPv4Interface
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.errors import SIPTwistError
 from siptwist.net.addresses import (
     Chosen,
     Interface,
@@ -188,7 +187,8 @@ class ChooseTests(SynchronousTestCase):
 
     def test_named_wrongly(self) -> None:
         """
-        A name that cannot be used is refused with the key and what there is.
+        A name that cannot be used is said with the key and what there is; that side has
+        no address, and the other one has.
         """
         found = (LO, interface("br0", "192.168.1.1/24", up=False), interface("eth7", None))
         for name, why in (
@@ -201,15 +201,32 @@ class ChooseTests(SynchronousTestCase):
             ("eth7", "the interface has no IPv4 address"),
         ):
             for key, names in (("if_inbound", (name, "lo")), ("if_outbound", ("lo", name))):
-                error = self.assertRaises(SIPTwistError, choose, *names, found, ())
-                self.assertEqual(str(error), f"{key} = {name}: {why}")
+                chosen = choose(*names, found, ())
+                self.assertEqual(chosen.problems, (f"{key} = {name}: {why}",))
+                sides = (chosen.inbound, chosen.outbound)
+                self.assertEqual(sorted(side.address for side in sides), ["", "127.0.0.1"])
 
     def test_nothing(self) -> None:
         """
         A machine without any address is told so.
         """
-        error = self.assertRaises(SIPTwistError, self.auto)
-        self.assertIn("no interface is up with an IPv4 address", str(error))
+        chosen = self.auto()
+        self.assertIn("no interface is up with an IPv4 address", chosen.problems[0])
+        self.assertFalse(chosen.inbound.is_usable or chosen.outbound.is_usable)
+
+    def test_goes_down(self) -> None:
+        """
+        What goes down later stays as it was, while the other side is followed; without a
+        default route no other interface takes its place.
+        """
+        before = choose("br0", "ppp0", (LO, BRIDGE, PPP), ())
+        moved = interface("br0", "192.168.1.9/24")
+        after = choose("br0", "ppp0", (LO, moved), ()).or_else(before)
+        self.assert_chosen(after, moved, PPP)
+        before = self.auto(LO, BRIDGE, PPP, default=("ppp0",))
+        after = self.auto(LO, BRIDGE).or_else(before)
+        self.assert_chosen(after, BRIDGE, PPP)
+        self.assertEqual(after.problems, ("if_outbound = auto: there is no default route",))
 
 
 class MachineTests(SynchronousTestCase):

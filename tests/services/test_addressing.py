@@ -4,7 +4,10 @@ Tests of ``siptwist.services.addressing``.
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Interface
 from typing import Any
 
@@ -13,19 +16,33 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist import config
 from siptwist.composition import compose
-from siptwist.errors import SIPTwistError
 from siptwist.net.addresses import Chosen, Interface
 from siptwist.proxy.identity import Identity
-from siptwist.services.addressing import LOOK_SECONDS, NAME_SECONDS, AddressService
+from siptwist.services import addressing
+from siptwist.services.addressing import (
+    LOOK_SECONDS,
+    NAME_SECONDS,
+    POLL_SECONDS,
+    SETTLE_SECONDS,
+    AddressService,
+)
 from siptwist.sip.hop import Hop, Side
 from tests.fakes import FakeResolver
 from tests.net.fakes_udp import MemoryUDPReactor
 
+test_module = sys.modules[__name__]
 LAN = Interface("lan", IPv4Interface("10.0.0.1/24"))
 
 
 def wan(address: str) -> Interface:
     return Interface("wan", IPv4Interface(f"{address}/24"))
+
+
+class WatchStandIn:
+    is_stopped = False
+
+    def stop(self) -> None:
+        self.is_stopped = True
 
 
 class AddressServiceTests(SynchronousTestCase):
@@ -37,13 +54,13 @@ class AddressServiceTests(SynchronousTestCase):
         self.events: list[dict[str, Any]] = []
         globalLogPublisher.addObserver(self.events.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+        self.outside: Interface | None = wan("203.0.113.1")
 
     def start(self, text: str = "") -> None:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.reactor = MemoryUDPReactor()
         self.reactor.advance(1_700_000_000)
-        self.outside = wan("203.0.113.1")
         settings = config.parse(f"registration_file = {directory.name}/r\n{text}")
         service, parts = compose(settings, self.chosen(), self.reactor, self.chosen)
         self.core, self.service = parts.core, service
@@ -56,7 +73,8 @@ class AddressServiceTests(SynchronousTestCase):
 
     def chosen(self) -> Chosen:
         if self.outside is None:
-            raise SIPTwistError("if_outbound: wan has no address")
+            down = Interface("wan", None, is_up=False)
+            return Chosen(LAN, down, (), ("if_outbound: wan has no address",))
         return Chosen(LAN, self.outside, ())
 
     def bound(self) -> set[str]:
@@ -91,7 +109,7 @@ class AddressServiceTests(SynchronousTestCase):
         While the line is down the phones keep theirs; it is said once.
         """
         self.start()
-        self.outside = None  # type: ignore[assignment]
+        self.outside = None
         self.wait()
         self.wait()
         self.assertEqual(self.bound(), {"10.0.0.1", "203.0.113.1"})
@@ -114,6 +132,94 @@ class AddressServiceTests(SynchronousTestCase):
         self.wait()
         self.assertEqual(self.core.identity.outside.host, "203.0.113.9")
         self.assertEqual(self.bound(), {"10.0.0.1", "203.0.113.9"})
+
+    def test_taken_and_back(self) -> None:
+        """
+        When the old address comes back before the new one could be bound, it is bound.
+        """
+        self.start()
+        self.outside = wan("203.0.113.9")
+        self.reactor.taken.add(("203.0.113.9", 5060))
+        self.wait()
+        self.assertEqual(self.bound(), {"10.0.0.1"})
+        self.outside = wan("203.0.113.1")
+        self.wait()
+        self.assertEqual(self.bound(), {"10.0.0.1", "203.0.113.1"})
+
+    def test_comes_up_late(self) -> None:
+        """
+        Without an address outside we start, and say so once; the phones' side works, and
+        the other one does as soon as its link comes up.
+        """
+        self.outside = None
+        self.start()
+        self.wait()
+        self.assertEqual(self.bound(), {"10.0.0.1"})
+        told = [e for e in self.events if "has no address" in str(e.get("text"))]
+        self.assertEqual(len(told), 1)
+        self.outside = wan("203.0.113.5")
+        self.wait(POLL_SECONDS)
+        self.assertEqual(self.bound(), {"10.0.0.1", "203.0.113.5"})
+        self.assertEqual(self.core.identity.outside, Hop("203.0.113.5", 5060))
+
+    def test_inside_comes_up_late(self) -> None:
+        """
+        A link to the phones may come up late, too.
+        """
+        self.patch(test_module, "LAN", Interface("lan", None, is_up=False))
+        self.start()
+        self.assertEqual(self.bound(), {"203.0.113.1"})
+        self.patch(test_module, "LAN", Interface("lan", IPv4Interface("10.0.0.7/24")))
+        self.wait(POLL_SECONDS)
+        self.assertEqual(self.bound(), {"10.0.0.7", "203.0.113.1"})
+
+    def test_told(self) -> None:
+        """
+        Where the system tells of changes, they count a moment later, many as one; the
+        watch ends with the service.
+        """
+        told: list[Callable[[], object]] = []
+        watched = WatchStandIn()
+
+        def watch(reactor: object, changed: Callable[[], object]) -> WatchStandIn:
+            told.append(changed)
+            return watched
+
+        self.patch(addressing, "watch", watch)
+        self.start()
+        self.outside = wan("203.0.113.8")
+        (changed,) = told
+        changed()
+        changed()
+        self.wait(SETTLE_SECONDS)
+        self.assertEqual(self.core.identity.outside.host, "203.0.113.8")
+        changed()
+        self.service.stopService()
+        self.assertTrue(watched.is_stopped)
+        identity, self.outside = self.core.identity, wan("203.0.113.9")
+        self.wait(LOOK_SECONDS)
+        self.assertIs(self.core.identity, identity)
+
+    def test_cannot_look(self) -> None:
+        """
+        When the system refuses to show the interfaces, that is said, and tried again.
+        """
+        self.start()
+        with self.patched_find(OSError(24, "Too many open files")):
+            self.wait()
+        self.assertIn("Too many open files", str([e.get("text") for e in self.events]))
+        self.outside = wan("203.0.113.6")
+        self.wait()
+        self.assertEqual(self.core.identity.outside.host, "203.0.113.6")
+
+    @contextmanager
+    def patched_find(self, error: OSError) -> Iterator[None]:
+        def fail() -> Chosen:
+            raise error
+
+        found, self.addressing._find = self.addressing._find, fail
+        yield
+        self.addressing._find = found
 
     def test_public_name(self) -> None:
         """

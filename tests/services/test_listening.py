@@ -4,6 +4,7 @@ Tests for siptwist.services.listening.
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Any
 
@@ -13,7 +14,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from siptwist.errors import SIPTwistError
-from siptwist.interfaces import IMessageReceiver, IMessageSender
+from siptwist.interfaces import IMessageReceiver, IMessageSender, IUndeliverable
 from siptwist.net.undeliverable import MAX_DATAGRAM
 from siptwist.services.listening import ListeningService
 from siptwist.sip.hop import Hop, Side
@@ -37,6 +38,15 @@ class Receiver:
         self.received.append((data, source, side))
 
 
+@implementer(IUndeliverable)
+class Reports:
+    def __init__(self, told: list[tuple[bytes, Hop]]) -> None:
+        self._told = told
+
+    def undeliverable(self, data: bytes, hop: Hop) -> None:
+        self._told.append((data, hop))
+
+
 class SizedReactor(MemoryUDPReactor):
     """
     Remembers how large a datagram each port takes, and gives ports a socket.
@@ -45,11 +55,14 @@ class SizedReactor(MemoryUDPReactor):
     def __init__(self) -> None:
         super().__init__()
         self.sizes: list[int] = []
+        self.gone: set[str] = set()
 
     def listenUDP(
         self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192
     ) -> MemoryUDPPort:
         self.sizes.append(maxPacketSize)
+        if interface in self.gone:
+            self._refuse((interface, port), errno.EADDRNOTAVAIL)
         bound = super().listenUDP(port, protocol, interface, maxPacketSize)
         bound.socket = bound.handle  # type: ignore[attr-defined]
         return bound
@@ -100,6 +113,38 @@ class ListeningTests(SynchronousTestCase):
         for side in Side:
             self.service.send(b"x", Hop("192.0.2.1", 5062), side)
         self.assertEqual(len(self.reactor.ports["0.0.0.0", 5060].sent), 2)
+
+    def test_only_what_changes(self) -> None:
+        """
+        When one address changes the socket of the other side stays open.
+        """
+        self.start()
+        inside = self.reactor.ports[INSIDE]
+        self.successResultOf(
+            self.service.move({Side.INSIDE: INSIDE[0], Side.OUTSIDE: "203.0.113.9"})
+        )
+        self.assertIs(self.reactor.ports[INSIDE], inside)
+        self.assertEqual(set(self.reactor.ports), {INSIDE, ("203.0.113.9", 5060)})
+
+    def test_no_address(self) -> None:
+        """
+        A side without an address has no socket; whoever sends there is told at once.
+        """
+        self.start(outside="")
+        told: list[tuple[bytes, Hop]] = []
+        self.service.reports = Reports(told)
+        self.assertEqual(set(self.reactor.ports), {INSIDE})
+        self.service.send(b"x", Hop("192.0.2.1", 5062), Side.OUTSIDE)
+        self.assertEqual(told, [(b"x", Hop("192.0.2.1", 5062))])
+
+    def test_gone_since(self) -> None:
+        """
+        An address that went away between looking and binding does not fail the start.
+        """
+        self.reactor.gone.add(OUTSIDE[0])
+        self.start()
+        self.assertEqual(set(self.reactor.ports), {INSIDE})
+        self.assertFalse(self.service.is_at({Side.INSIDE: INSIDE[0], Side.OUTSIDE: OUTSIDE[0]}))
 
     def test_large_datagrams(self) -> None:
         """

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from siptwist.errors import MalformedSDP
 from siptwist.media.stream import CallKey, Party
-from siptwist.proxy.identity import Identity
+from siptwist.proxy.identity import NOWHERE, Identity
 from siptwist.proxy.session.anchoring import Description, find_session
 from siptwist.proxy.session.dialogs import Dialog
 from siptwist.proxy.session.ends import End
@@ -30,7 +30,7 @@ def changed_hosts(old: Identity, new: Identity, side: Side) -> dict[str, str]:
     pairs = [(old.facing(side).host, new.facing(side).host)]
     if side in old.wide and side in new.wide:
         pairs.append((old.wide[side], new.wide[side]))
-    return {before: after for before, after in pairs if before != after}
+    return {before: after for before, after in pairs if before not in (after, NOWHERE)}
 
 
 def has_moved(old: Identity, new: Identity, side: Side) -> bool:
