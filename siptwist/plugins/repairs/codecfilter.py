@@ -57,7 +57,9 @@ class Blacklist:
         self._types = {int(entry) for entry in entries if entry.isdigit()}
         names = [entry.lower() for entry in entries if not entry.isdigit()]
         self._names = tuple(" ".join(name.split()) for name in names)
-        self._sign = self._compile()
+        # The longest word of a name; however many blanks stand around it.
+        self._signs = tuple(max(name.split(), key=len).encode() for name in self._names)
+        self._numbers = self._compile()
 
     def is_unwanted(self, payload_type: int, encoding: str) -> bool:
         """
@@ -68,25 +70,25 @@ class Blacklist:
         said = f"{payload_type} {encoding}".lower() if encoding else ""
         return any(name in said for name in self._names)
 
-    def may_be_in(self, text: str) -> bool:
+    def may_be_in(self, sdp: bytes) -> bool:
         """
-        Whether a description is worth a closer look.
+        Whether a description is worth a closer look: it holds a name, wherever, or a
+        number in an m= line.
         """
-        return self._sign.search(text) is not None
+        lowered = sdp.lower()
+        for sign in self._signs:
+            if sign in lowered:
+                return True
+        return self._numbers.search(sdp) is not None
 
-    def _compile(self) -> re.Pattern[str]:
+    def _compile(self) -> re.Pattern[bytes]:
         """
-        What finds a name in an rtpmap, or a number in an m= line.
+        What finds in an m= line the numbers of codecs that need no rtpmap.
         """
-        signs = []
-        if self._names:
-            names = "|".join(" +".join(map(re.escape, name.split())) for name in self._names)
-            signs.append(rf"\na=rtpmap:[^\n]*(?:{names})")
         static = {one for one, encoding in STATIC.items() if self.is_unwanted(one, encoding)}
-        if types := self._types | static:
-            numbers = "|".join(map(str, sorted(types)))
-            signs.append(rf"\nm=(?>[^\n]*?RTP/)[^\n]* 0*(?:{numbers})(?![^ \r\n])")
-        return re.compile("|".join(signs) or r"(?!)", re.IGNORECASE)
+        numbers = "|".join(map(str, sorted(self._types | static)))
+        pattern = rf"\nm=(?>[^\n]*?RTP/)[^\n]* 0*(?:{numbers})(?![^ \r\n])" if numbers else r"(?!)"
+        return re.compile(pattern.encode())
 
 
 @implementer(IPreProxy, IMedia)
@@ -128,8 +130,9 @@ class CodecFilter:
         """
         known, found = self._last
         if known != sdp:
-            text, found = sdp.decode("utf-8", "surrogateescape"), None
-            if self._blacklist.may_be_in(text):
+            found = None
+            if self._blacklist.may_be_in(sdp):
+                text = sdp.decode("utf-8", "surrogateescape")
                 found = filter_codecs(text, self._blacklist.is_unwanted)
                 found = None if found.text == text else found
             self._last = (sdp, found)

@@ -131,5 +131,11 @@ def choose(accounts: Sequence[Account], uri: SIPURI, users: Iterable[str]) -> Ac
 
 
 fix_fbox_anoncall = PluginMaker(
-    "fix_fbox_anoncall", FixFboxAnoncall, NetworkOptions, needs=("networks",)
+    "fix_fbox_anoncall",
+    FixFboxAnoncall,
+    NetworkOptions,
+    # Those whose Contact says where the other end finds this one (RFC 3261 section 20,
+    # RFC 3311, RFC 6665, RFC 3515).
+    methods=("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"),
+    needs=("networks",),
 )

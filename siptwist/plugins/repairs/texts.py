@@ -40,11 +40,11 @@ def find_texts(message: Message) -> list[tuple[int, int]]:
     """
     headers, body = message.headers, message.body
     content_type = headers.get("content-type") or ""
-    kind = _kind(content_type) if len(content_type) <= REMEMBERED else media_type(content_type)
-    if not (is_text(kind) or kind.startswith("multipart/")):
+    kind = _kind(content_type) if len(content_type) <= REMEMBERED else _judge(content_type)
+    if kind is None or not _is_plain(headers.get("content-encoding")):
         return []
-    if (headers.get("content-encoding") or "identity").strip().lower() != "identity":
-        return []
+    if kind == _WHOLE:
+        return [] if 0 in body else [(0, len(body))]
     return [
         (start, end)
         for part, start, end in leaves(content_type, body)
@@ -52,4 +52,19 @@ def find_texts(message: Message) -> list[tuple[int, int]]:
     ]
 
 
-_kind = lru_cache(maxsize=1024)(media_type)
+def _is_plain(encoding: str | None) -> bool:
+    return encoding is None or encoding.strip().lower() in ("", "identity")
+
+
+def _judge(content_type: str) -> str | None:
+    """
+    Whether a body is text as a whole, or may hold some; ``None`` for neither.
+    """
+    kind = media_type(content_type)
+    if is_text(kind):
+        return _WHOLE
+    return _PARTS if kind.startswith("multipart/") else None
+
+
+_WHOLE, _PARTS = "whole", "parts"
+_kind = lru_cache(maxsize=1024)(_judge)

@@ -215,14 +215,15 @@ class FilterTests(SynchronousTestCase):
 class MutationTests(SynchronousTestCase):
     def test_damaged(self) -> None:
         """
-        Whatever is in a description, filtering ends, and filtering again changes
-        nothing more.
+        Whatever is in a description, filtering ends, filtering again changes nothing
+        more, and a glance has never missed what there is to filter.
         """
         blacklist = Blacklist(["G729", "VP8", "101", "speex/16"])
         mutator = Mutator(SEED, [(HEAD + AUDIO + VIDEO).encode()])
         for _ in range(MUTATIONS):
-            text = mutator.mutation().decode("utf-8", "surrogateescape")
-            blacklist.may_be_in(text)
+            data = mutator.mutation()
+            text = data.decode("utf-8", "surrogateescape")
             once = filter_codecs(text, blacklist.is_unwanted)
             again = filter_codecs(once.text, blacklist.is_unwanted)
             self.assertEqual(again.text, once.text, text)
+            self.assertTrue(once.text == text or blacklist.may_be_in(data), text)
