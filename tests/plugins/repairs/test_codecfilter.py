@@ -193,7 +193,7 @@ class CodecFilterTests(PluginCase):
         """
         When it is refused in a call, the call goes on as it was (RFC 3261 section 14.1).
         """
-        caller, callee = self.call_out(body=OFFER)
+        caller, _ = self.call_out(body=OFFER)
         ports = self.proxy.rtp_ports
         caller.send("INVITE", body=G729_ONLY)
         self.assertEqual(self.phone.statuses("INVITE")[-1], 488)
@@ -203,7 +203,6 @@ class CodecFilterTests(PluginCase):
         self.provider.reply(self.provider.last("BYE"), 200)
         self.assertEqual(self.phone.statuses("BYE"), [200])
         self.assertEqual(self.failures(), [])
-        del callee
 
     def test_one_of_two_streams(self) -> None:
         """
