@@ -13,11 +13,11 @@ from zope.interface import implementer
 from siptwist.errors import MalformedMessage
 from siptwist.options import option
 from siptwist.plugins.plugin import House, PluginMaker
-from siptwist.plugins.repairs.payloads import STATIC, Filtered, filter_codecs
+from siptwist.plugins.repairs.payloads import Filtered, filter_codecs
 from siptwist.plugins.stages import IMedia, IPreProxy
 from siptwist.proxy.decision import Forward, Reply
 from siptwist.sip.message import Request, Response
-from siptwist.sip.sdp import find_sdp
+from siptwist.sip.sdp import STATIC, find_sdp
 
 # Requests that can be refused for what they offer.
 _OFFERING = frozenset(("INVITE", "UPDATE"))

@@ -2,7 +2,7 @@
 Session descriptions (RFC 8866): found in a body, read, and rewritten.
 """
 
-from siptwist.sip.sdp.codecs import codec_name
+from siptwist.sip.sdp.codecs import STATIC, codec_name
 from siptwist.sip.sdp.description import MAX_MEDIA, MediaDescription, SessionDescription
 from siptwist.sip.sdp.finding import find_sdp
 from siptwist.sip.sdp.grammar import NOWHERE, is_null
@@ -12,6 +12,7 @@ from siptwist.sip.sdp.rewriting import Credentials
 __all__ = [
     "MAX_MEDIA",
     "NOWHERE",
+    "STATIC",
     "Credentials",
     "MediaDescription",
     "SessionDescription",

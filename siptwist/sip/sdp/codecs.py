@@ -6,18 +6,32 @@ from __future__ import annotations
 
 import re
 
-_STATIC = {
-    0: "PCMU",
-    3: "GSM",
-    4: "G723",
-    8: "PCMA",
-    9: "G722",
-    13: "CN",
-    15: "G728",
-    18: "G729",
-    26: "JPEG",
-    31: "H261",
-    34: "H263",
+# Payload types that need no rtpmap (RFC 3551 section 6).
+STATIC = {
+    0: "PCMU/8000",
+    3: "GSM/8000",
+    4: "G723/8000",
+    5: "DVI4/8000",
+    6: "DVI4/16000",
+    7: "LPC/8000",
+    8: "PCMA/8000",
+    9: "G722/8000",
+    10: "L16/44100/2",
+    11: "L16/44100",
+    12: "QCELP/8000",
+    13: "CN/8000",
+    14: "MPA/90000",
+    15: "G728/8000",
+    16: "DVI4/11025",
+    17: "DVI4/22050",
+    18: "G729/8000",
+    25: "CelB/90000",
+    26: "JPEG/90000",
+    28: "nv/90000",
+    31: "H261/90000",
+    32: "MPV/90000",
+    33: "MP2T/90000",
+    34: "H263/90000",
 }
 _FORMATS = re.compile(r"m=[!-~]+ +[0-9/]+ +[!-~]+ +([!-~]+)")
 # a=rtpmap:<payload type> <encoding name>/<clock rate>[/<encoding parameters>]
@@ -41,5 +55,5 @@ def codec_name(text: str, payload_type: int | None = None) -> str:
         payload_type = int(found[1])
     found = re.search(_RTPMAP.format(payload_type), text)
     if found is None:
-        return _STATIC.get(payload_type, "")
+        return STATIC.get(payload_type, "").partition("/")[0]
     return found[1] if found[2] in (None, "8000") else f"{found[1]}/{found[2]}"
