@@ -139,6 +139,7 @@ def swapped_record_routes(
     going_to: Side,
     below: int,
     hidden: Sequence[Header] = (),
+    hides: bool = False,
 ) -> tuple[Header, ...]:
     """
     In a response, the Record-Route we gave the one side becomes the one for
@@ -146,6 +147,8 @@ def swapped_record_routes(
 
     :param below: how many values stood below ours in the request.  A call that
         went through us twice has two of ours, and each pass changes its own.
+    :param hides: keep to ourselves which proxies are between us and the phone:
+        what comes from outside finds it by its Contact.
     """
     kept = headers.fields("record-route")
     mine = identity.record_routes[going_to]
@@ -154,7 +157,8 @@ def swapped_record_routes(
     if len(kept) > below and all("," not in header[1] for header in kept):
         index = len(kept) - 1 - below
         if _is_ours(kept[index][1], identity):
-            return (*kept[:index], mine, *kept[index + 1 :], *hidden)
+            above = () if hides else kept[:index]
+            return (*above, mine, *kept[index + 1 :], *hidden)
         return (*kept, *hidden)
     values = headers.values("record-route")
     index = len(values) - 1 - below
@@ -162,7 +166,7 @@ def swapped_record_routes(
         return (*kept, *hidden)
     told = [make_header("Record-Route", value) for value in values]
     told[index] = mine
-    return (*told, *hidden)
+    return (*told[index if hides else 0 :], *hidden)
 
 
 def _is_ours(value: str, identity: Identity) -> bool:

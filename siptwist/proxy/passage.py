@@ -183,7 +183,12 @@ class Passages:
             changes["cseq"] = (passage.cseq,)
         if "record-route" in headers.first:
             changes["record-route"] = swapped_record_routes(
-                headers, identity, passage.source_side, passage.below, passage.record_routes
+                headers,
+                identity,
+                passage.source_side,
+                passage.below,
+                passage.record_routes,
+                passage.to_phone and not passage.from_phone,
             )
         if passage.to_phone and not passage.from_phone:
             phone = Phone(to_of(response).aor, passage.hop, passage.side, passage.target.mask)

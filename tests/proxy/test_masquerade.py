@@ -151,10 +151,12 @@ class RecordRouteTests(SynchronousTestCase):
     Our Record-Route in a response (RFC 3261 section 16.7 step 8).
     """
 
-    def swapped(self, *routes: str, below: int = 0, hidden: tuple[str, ...] = ()) -> list[str]:
+    def swapped(
+        self, *routes: str, below: int = 0, hidden: tuple[str, ...] = (), hides: bool = False
+    ) -> list[str]:
         headers = response(200, *(f"Record-Route: {route}" for route in routes)).headers
         kept = [("record-route", route, f"Record-Route: {route}") for route in hidden]
-        made = swapped_record_routes(headers, TWO_SOCKETS, Side.INSIDE, below, kept)
+        made = swapped_record_routes(headers, TWO_SOCKETS, Side.INSIDE, below, kept, hides)
         return [value for _, value, _ in made]
 
     def test_ours(self) -> None:
@@ -176,6 +178,13 @@ class RecordRouteTests(SynchronousTestCase):
         self.assertEqual(
             self.swapped("<sip:x;lr>", OUT, "<sip:y;lr>", below=1), ["<sip:x;lr>", IN, "<sip:y;lr>"]
         )
+
+    def test_those_of_the_house(self) -> None:
+        """
+        The outside is not told of proxies between us and the phone that it called.
+        """
+        for routes in (("<sip:x;lr>", OUT, "<sip:y;lr>"), (f"<sip:x;lr>, {OUT},<sip:y;lr>",)):
+            self.assertEqual(self.swapped(*routes, below=1, hides=True), [IN, "<sip:y;lr>"])
 
     def test_each_pass_its_own(self) -> None:
         """
