@@ -28,8 +28,9 @@ LOOK_SECONDS = 5.0
 POLL_SECONDS = 1.0
 # A change seldom comes alone: an address, then the route that it is for.
 SETTLE_SECONDS = 0.1
-# How often the name in host_outbound is resolved again.
-NAME_SECONDS = 60.0
+# How often the name in host_outbound is asked for again; the resolver remembers it for
+# its time to live.
+NAME_SECONDS = 5.0
 
 # Makes an identity of the interfaces and the address that the outside sees,
 # "" for that of the outbound interface.
@@ -39,10 +40,10 @@ MakeIdentity = Callable[[Chosen, str], Identity]
 class AddressService(Service):
     """
     Looks at the interfaces when the system says that they change, or every second
-    where it does not, and at the name of ``host_outbound`` every minute.  What
-    changes goes into the next message and the next call, and ``on_move`` is told
-    what we were and are, for calls that run.  An interface that goes down keeps its
-    address until it has another one.
+    where it does not, and at the name of ``host_outbound``.  What changes goes into
+    the next message and the next call, and ``on_move`` is told what we were and are,
+    for calls that run.  An interface that goes down keeps its address until it has
+    another one.
     """
 
     _log = logger()

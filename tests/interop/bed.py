@@ -5,7 +5,8 @@ A small world on one machine: phones, the router with the program under test, an
 
     10.0.0.x -- lan (switch) -- 10.0.0.1 eth0  fw  ppp0 203.0.113.1 -- wan (switch) -- 203.0.113.x
 
-Every address is a host of its own: a namespace that appears when it is first used.
+Every address is a host of its own: a namespace that appears when it is first used;
+those of the router, and 127.0.0.1, are the router.
 192.168.x.y is behind another router, 10.0.0.x: one host there, for each x.
 """
 
@@ -159,7 +160,7 @@ class Bed:
         """
         for program in reversed(self._programs):
             program.stop()
-        for namespace in self._hosts.values():
+        for namespace in set(self._hosts.values()):
             remove_namespace(namespace)
         if self._keep is not None and self.directory.exists():
             shutil.rmtree(self._keep, ignore_errors=True)
@@ -172,6 +173,7 @@ class Bed:
             self.run(switch, "ip", "link", "add", "br0", "type", "bridge")
             self.run(switch, "ip", "link", "set", "br0", "up")
         self._add(FW)
+        self._hosts |= dict.fromkeys((LAN_ROUTER, WAN_ROUTER, "127.0.0.1"), self._hosts[FW])
         self._cable(FW, "eth0", LAN_ROUTER, "lan")
         self._cable(FW, "ppp0", WAN_ROUTER, "wan")
         self.run(FW, "ip", "route", "add", "default", "dev", "ppp0")

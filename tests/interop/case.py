@@ -37,7 +37,7 @@ class World:
         # trial runs in its own directory, so the logs of the last run end up there.
         self.bed = Bed(keep=Path("interop").resolve())
         atexit.register(self.bed.remove)
-        Names(self.bed)
+        self.names = Names(self.bed)
         self.providers = {domain: Provider(self.bed, domain) for domain in DOMAINS}
 
 
@@ -81,9 +81,10 @@ class InteropCase(SynchronousTestCase):
 
         return watched
 
-    def start_proxy(self, **options: str | int) -> Proxy:
+    def start_proxy(self, **options: Any) -> Proxy:
         """
-        Start siptwist; it is stopped, and its log checked, after the test.
+        Start siptwist, on the router unless told otherwise (see :class:`Proxy`); it is
+        stopped, and its log checked, after the test.
         """
         proxy = Proxy(self.bed, **options)
         self._logs.append(proxy.program)

@@ -4,7 +4,9 @@ The outside world: telephone providers (Kamailio) and their names (dnsmasq).
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from pathlib import Path
 
 from tests.interop.bed import RESOLVER, Bed
@@ -93,7 +95,10 @@ class Names:
 
     def __init__(self, bed: Bed) -> None:
         config = bed.directory / "dnsmasq.conf"
+        self._moving = bed.directory / "hosts"
+        self._moving.touch()
         lines = [f"listen-address={RESOLVER}", "bind-interfaces", "no-resolv", "no-hosts"]
+        lines += [f"addn-hosts={self._moving}"]
         for domain, address in DOMAINS.items():
             lines += [
                 f"local=/{domain}/",
@@ -112,3 +117,12 @@ class Names:
         ]
         self.program = bed.start(RESOLVER, "dnsmasq", *words, f"--conf-file={config}")
         self.program.wait_for("started")
+
+    def point(self, name: str, address: str) -> None:
+        """
+        Give a name an address, which it keeps until it is given another one.
+        """
+        self._moving.write_text(f"{address} {name}\n")
+        mark = self.program.mark()
+        os.kill(self.program.pid, signal.SIGHUP)
+        self.program.wait_for(f"read {self._moving}", since=mark)

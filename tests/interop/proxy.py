@@ -50,13 +50,24 @@ class Proxy:
     :ivar config: its configuration.
     """
 
-    def __init__(self, bed: Bed, **options: str | int) -> None:
+    def __init__(
+        self,
+        bed: Bed,
+        host: str = FW,
+        address: str = LAN_ROUTER,
+        neighbor: str = "10.0.0.19",
+        **options: str | int,
+    ) -> None:
         """
         Start it and wait until it answers.
 
+        :param host: where it runs; ``address`` is what its phones know it by.
+        :param neighbor: who asks whether it runs.
         :param options: of siproxd.conf, over :data:`DEFAULTS`.
         """
         self._bed = bed
+        self._address = address
+        self._neighbor = neighbor
         directory = bed.new_directory("proxy")
         settings: dict[str, object] = {
             **DEFAULTS,
@@ -71,7 +82,7 @@ class Proxy:
         twistd = str(Path(sys.executable).with_name("twistd"))
         words = ["env", f"PYTHONPATH={_ROOT}", twistd, "-n", "--pidfile=", "siproxy"]
         self.program = bed.start(
-            FW, "siptwist", *words, "--config", str(config), open_files=_OPEN_FILES
+            host, "siptwist", *words, "--config", str(config), open_files=_OPEN_FILES
         )
         try:
             wait_until(self.answers, "siptwist to answer OPTIONS", 15)
@@ -85,13 +96,13 @@ class Proxy:
         """
         if not self.program.running:
             raise AssertionError("siptwist has ended")
-        with self._bed.open_socket("10.0.0.19") as phone:
+        with self._bed.open_socket(self._neighbor) as phone:
             phone.settimeout(seconds)
             address, port = phone.getsockname()
             request = _OPTIONS_REQUEST.format(
-                router=LAN_ROUTER, address=address, port=port, count=port
+                router=self._address, address=address, port=port, count=port
             )
-            phone.sendto(request.replace("\n", "\r\n").encode(), (LAN_ROUTER, 5060))
+            phone.sendto(request.replace("\n", "\r\n").encode(), (self._address, 5060))
             try:
                 return phone.recv(65535).startswith(b"SIP/2.0 200 ")
             except OSError:

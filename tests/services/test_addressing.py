@@ -223,7 +223,7 @@ class AddressServiceTests(SynchronousTestCase):
 
     def test_public_name(self) -> None:
         """
-        The name of a router before us is resolved again every minute.
+        The name of a router before us is resolved again and again.
         """
         self.start("host_outbound = home.example\n")
         self.assertEqual(self.core.identity.outside.host, "203.0.113.1")
