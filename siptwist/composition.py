@@ -29,11 +29,11 @@ from siptwist.plugins.plugin import House
 from siptwist.proxy.core import Core
 from siptwist.proxy.direction import Peers
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.loops import Loops
 from siptwist.proxy.masquerade import Masquerade
 from siptwist.proxy.passage import Passages
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.registration.visitors import Visitors
+from siptwist.proxy.screening.loops import Loops
 from siptwist.proxy.session.dialogs import Dialogs
 from siptwist.proxy.session.negotiation import Negotiation
 from siptwist.proxy.session.refresh import Refreshes
@@ -41,7 +41,7 @@ from siptwist.services.addressing import AddressService
 from siptwist.services.announcing import AnnouncingService, ProxyService
 from siptwist.services.authentication import AuthenticationService
 from siptwist.services.console.console import Console, make_manhole
-from siptwist.services.extensions import Askers, ExtensionService
+from siptwist.services.extending.extensions import Askers, ExtensionService
 from siptwist.services.keepalive import KeepaliveService
 from siptwist.services.listening import ListeningService
 from siptwist.services.registrations import RegistrationService

@@ -9,11 +9,11 @@ from typing import Any
 
 from siptwist.config import Settings
 from siptwist.net import addresses
-from siptwist.proxy.access import is_address
 from siptwist.proxy.identity import NOWHERE, Identity
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.registration.registrar import Registrar
 from siptwist.proxy.routing import OutboundProxies
+from siptwist.proxy.screening.access import is_address
 from siptwist.services.authentication import AuthenticationService
 from siptwist.sip.hop import Hop, Side
 

@@ -5,6 +5,7 @@ The doors between the rooms of the house (see the map in ``README.rst``).
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,13 @@ class HouseTests(SynchronousTestCase):
         self.check({str(path): long_functions(text) for _, path, text in self.modules()})
         long = [path.name for _, path, text in self.modules() if text.count("\n") > 400]
         self.assertEqual(long, [])
+
+    def test_folders(self) -> None:
+        """
+        A folder holds at most a dozen modules, so that one finds them.
+        """
+        folders = Counter(path.parent for _, path, _ in self.modules() if path.stem[:2] != "__")
+        self.assertEqual([str(path) for path, count in folders.items() if count > 12], [])
 
 
 class RuleTests(SynchronousTestCase):

@@ -22,7 +22,7 @@ from siptwist.net import addresses
 from siptwist.net.addresses import Chosen, Interface
 from siptwist.services.announcing import AnnouncingService
 from siptwist.services.authentication import AuthenticationService
-from siptwist.services.extensions import ExtensionService
+from siptwist.services.extending.extensions import ExtensionService
 from siptwist.services.keepalive import KeepaliveService
 from siptwist.services.listening import ListeningService
 from siptwist.services.registrations import RegistrationService, StoreClosed

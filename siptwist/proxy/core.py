@@ -7,20 +7,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import cast
 
-from siptwist.proxy.access import Access
 from siptwist.proxy.decision import Decision, Drop, Forward, Reply, Target
 from siptwist.proxy.direction import Direction, Peers
 from siptwist.proxy.forking import spread
 from siptwist.proxy.identity import Identity
-from siptwist.proxy.loops import Loops
 from siptwist.proxy.registration.location import Binding, Locations
 from siptwist.proxy.registration.masks import mask_in
 from siptwist.proxy.registration.registrar import Registrar
 from siptwist.proxy.registration.visitors import Visitor, Visitors
 from siptwist.proxy.routing import OutboundProxies, is_secure, outward, take_own_routes
+from siptwist.proxy.screening.access import Access
+from siptwist.proxy.screening.loops import Loops
+from siptwist.proxy.screening.validation import METHODS, options_reply, validate
 from siptwist.proxy.stages import Stages
 from siptwist.proxy.ticket import Ticket
-from siptwist.proxy.validation import METHODS, options_reply, validate
 from siptwist.sip.fields import NameAddr, parse_q
 from siptwist.sip.grammar import parse_parameters
 from siptwist.sip.hop import Hop, Side

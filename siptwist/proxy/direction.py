@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from siptwist.proxy.access import is_local
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.registration.visitors import Visitors
+from siptwist.proxy.screening.access import is_local
 from siptwist.sip.hop import Hop, Side
 
 

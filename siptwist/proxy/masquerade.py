@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from siptwist.errors import MalformedHeader, MalformedURI
-from siptwist.proxy.access import is_local
 from siptwist.proxy.identity import Identity
 from siptwist.proxy.registration.location import Binding, Locations, user_of
 from siptwist.proxy.registration.masks import CONTACT_LENGTH, masked_contact, new_mask
 from siptwist.proxy.registration.visitors import Visitor, Visitors
+from siptwist.proxy.screening.access import is_local
 from siptwist.proxy.session.transfer import Transfers
 from siptwist.sip.fields import NameAddr
 from siptwist.sip.headers import Header, Headers, make_header

@@ -19,9 +19,9 @@ from siptwist.proxy.masquerade import (
 )
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.registration.passthrough import Attempt, Completion, complete, mask_request
+from siptwist.proxy.screening.validation import one_hop_less
 from siptwist.proxy.session.transfer import incoming
 from siptwist.proxy.ticket import Ticket
-from siptwist.proxy.validation import one_hop_less
 from siptwist.sip.headers import Header, make_header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, to_of

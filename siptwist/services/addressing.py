@@ -17,9 +17,9 @@ from siptwist.interfaces import IResolver
 from siptwist.logs import logger
 from siptwist.net.addresses import Chosen
 from siptwist.net.netlink import AddressWatch, watch
-from siptwist.proxy.access import is_address
 from siptwist.proxy.core import Core
 from siptwist.proxy.identity import Identity
+from siptwist.proxy.screening.access import is_address
 from siptwist.services.listening import ListeningService
 
 # How often the interfaces are looked at, though the system would tell of a change.

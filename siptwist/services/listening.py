@@ -18,7 +18,7 @@ from zope.interface import implementer
 from siptwist.errors import SIPTwistError
 from siptwist.interfaces import IMessageReceiver, IMessageSender, IUndeliverable
 from siptwist.logs import logger
-from siptwist.net.pairs import mark
+from siptwist.net.rtp.pairs import mark
 from siptwist.net.udp import UDPTransport
 from siptwist.net.undeliverable import listen
 from siptwist.sip.hop import Hop, Side

@@ -22,10 +22,10 @@ from siptwist.media.leg import MediaStream
 from siptwist.media.ports import PortPool
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
 from siptwist.media.verdict import record
-from siptwist.net.bridges import Bridges
-from siptwist.net.pairs import Evening, PairOpener, StreamRelay
-from siptwist.net.playout import Playout
-from siptwist.net.relay import binder
+from siptwist.net.rtp.bridges import Bridges
+from siptwist.net.rtp.pairs import Evening, PairOpener, StreamRelay
+from siptwist.net.rtp.playout import Playout
+from siptwist.net.rtp.relay import binder
 from siptwist.sip.hop import Side
 
 #: Seconds between two looks for silent calls, at most and at least; between

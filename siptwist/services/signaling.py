@@ -19,8 +19,8 @@ from siptwist.logs import logger
 from siptwist.proxy.core import Core
 from siptwist.proxy.decision import Decision, Drop, Forward, Reply
 from siptwist.proxy.registration.location import Binding, Locations
+from siptwist.proxy.screening.validation import timestamp_of
 from siptwist.proxy.ticket import Ticket
-from siptwist.proxy.validation import timestamp_of
 from siptwist.proxy.vias import arrived_vias
 from siptwist.services.complaints import Complaints
 from siptwist.services.keepalive import Pings

@@ -10,7 +10,6 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import SIPError
-from siptwist.proxy.access import Access
 from siptwist.proxy.core import Core
 from siptwist.proxy.decision import Decision, Drop, Forward, Reply
 from siptwist.proxy.direction import Peers
@@ -19,6 +18,7 @@ from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.registration.registrar import Registrar
 from siptwist.proxy.registration.visitors import Visitor, Visitors
 from siptwist.proxy.routing import OutboundProxies
+from siptwist.proxy.screening.access import Access
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Hop, Side
 from tests.proxy.asking import PHONE, TWO_SOCKETS, WORLD, bind, from_world, ticket

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
 from siptwist.net.chance import Chance
-from siptwist.net.relay import Watch
+from siptwist.net.rtp.relay import Watch
 from siptwist.services import relaying
 from siptwist.services.relaying import RelayingService
 from siptwist.sip.hop import Side

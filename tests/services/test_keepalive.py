@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from siptwist.proxy.access import Access
+from siptwist.proxy.screening.access import Access
 from siptwist.services.keepalive import PATIENCE, KeepaliveService
 from siptwist.sip import stun
 from siptwist.sip.hop import Hop, Side

@@ -16,14 +16,14 @@ from siptwist.errors import NoFreePorts, SIPError
 from siptwist.interfaces import IMediaBackend
 from siptwist.media.latch import Address
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
-from siptwist.net import relay
+from siptwist.net.rtp import relay
 from siptwist.services.relaying import RelayingService
 from siptwist.sip import stun
 from siptwist.sip.hop import Side
 from tests.media.packets import DTLS, STUN, rtcp, rtp
 from tests.media.test_ice import check
 from tests.net.fakes_udp import MemoryUDPPort, MemoryUDPReactor
-from tests.net.test_relay import FakeFDReactor, FakePoll, FakeSocket
+from tests.net.rtp.test_relay import FakeFDReactor, FakePoll, FakeSocket
 
 INSIDE, OUTSIDE, PUBLIC = "10.0.0.1", "192.0.2.1", "203.0.113.1"
 MOVED = "203.0.113.99"

@@ -13,7 +13,7 @@ from siptwist.config import OPTIONS, Settings
 from siptwist.hostlists import HostName, Network
 from siptwist.net.addresses import Chosen
 from siptwist.options import show
-from siptwist.proxy.access import is_address
+from siptwist.proxy.screening.access import is_address
 
 #: Calls with sound that even a small house has at a time.
 FEW_CALLS = 5

@@ -20,8 +20,8 @@ from siptwist.config import Settings
 from siptwist.hostlists import HostName, Network
 from siptwist.logs import logger
 from siptwist.net.lookups import system_resolver
-from siptwist.proxy.access import NOBODY, Access
 from siptwist.proxy.core import Core
+from siptwist.proxy.screening.access import NOBODY, Access
 
 LISTS = ("hosts_deny_sip", "hosts_allow_sip", "hosts_allow_reg")
 

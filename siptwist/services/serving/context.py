@@ -14,9 +14,9 @@ from twisted.python.failure import Failure
 from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.decision import Forward, Reply, Target
 from siptwist.proxy.forking import Fork
-from siptwist.proxy.loops import branch_ending
 from siptwist.proxy.passage import Passage
 from siptwist.proxy.registration.location import Binding
+from siptwist.proxy.screening.loops import branch_ending
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.fields import MAGIC_COOKIE
 from siptwist.sip.hop import Hop, Side

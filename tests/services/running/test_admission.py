@@ -13,7 +13,7 @@ from twisted.names import error
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.config import parse
-from siptwist.proxy.access import Access
+from siptwist.proxy.screening.access import Access
 from siptwist.services.running.admission import (
     REFRESH_SECONDS,
     STALE_SECONDS,

@@ -1,5 +1,5 @@
 """
-Tests for siptwist.proxy.access.
+Tests for siptwist.proxy.screening.access.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.proxy.access import NOBODY, Access, is_local
+from siptwist.proxy.screening.access import NOBODY, Access, is_local
 
 LAN, LAB, ALL = (ipaddress.ip_network(n) for n in ("10.0.0.0/24", "10.0.0.128/25", "0.0.0.0/0"))
 

@@ -1,5 +1,5 @@
 """
-Tests for siptwist.net.relay.
+Tests for siptwist.net.rtp.relay.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from siptwist.media.leg import Flow
-from siptwist.net import relay
-from siptwist.net.relay import MAX_DATAGRAM, PlainBinder, Relay, RelayPort, Watch, binder
+from siptwist.net.rtp import relay
+from siptwist.net.rtp.relay import MAX_DATAGRAM, PlainBinder, Relay, RelayPort, Watch, binder
 from tests.media.packets import rtp
 from tests.net.fakes_udp import MemoryUDPPort, MemoryUDPReactor
 

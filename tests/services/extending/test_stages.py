@@ -1,5 +1,5 @@
 """
-Tests of :mod:`siptwist.services.stages`: a plugin at each stage of a message's way.
+Tests of :mod:`siptwist.services.extending.stages`: a plugin at each stage of a message's way.
 """
 
 from __future__ import annotations

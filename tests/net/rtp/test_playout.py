@@ -1,5 +1,5 @@
 """
-Tests for siptwist.net.playout.
+Tests for siptwist.net.rtp.playout.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.media.latch import Address
 from siptwist.media.leg import Flow
-from siptwist.net.playout import Line, Playout
+from siptwist.net.rtp.playout import Line, Playout
 from tests.media.packets import STUN, rtcp, rtp
 
 THERE = ("203.0.113.10", 4000)

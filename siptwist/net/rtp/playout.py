@@ -10,7 +10,7 @@ from typing import Any
 from siptwist.media.dejitter import Dejitter
 from siptwist.media.latch import Address
 from siptwist.media.leg import Flow
-from siptwist.net.relay import Send
+from siptwist.net.rtp.relay import Send
 
 #: Seconds by which packets may leave early: timers have no finer grain.
 GRAIN = 0.0005

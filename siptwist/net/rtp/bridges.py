@@ -13,7 +13,7 @@ from typing import NamedTuple
 from siptwist.media.calls import MediaCall
 from siptwist.media.calltable import CallTable
 from siptwist.media.leg import Leg, MediaStream
-from siptwist.net.pairs import StreamRelay
+from siptwist.net.rtp.pairs import StreamRelay
 from siptwist.sip.hop import Side
 
 

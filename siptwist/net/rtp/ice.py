@@ -10,7 +10,7 @@ from siptwist.media.ice import Agent
 from siptwist.media.latch import Address
 from siptwist.media.leg import Leg
 from siptwist.media.rtp import RTCP_HEADER
-from siptwist.net.relay import Relay
+from siptwist.net.rtp.relay import Relay
 from siptwist.sip.stun import is_stun
 
 Judge = Callable[[bytes, Address], bool]

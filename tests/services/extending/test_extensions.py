@@ -1,5 +1,5 @@
 """
-Tests of :mod:`siptwist.services.extensions`: plugins that come and go.
+Tests of :mod:`siptwist.services.extending.extensions`: plugins that come and go.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from siptwist.plugins.loading import configure
 from siptwist.plugins.plugin import PluginMaker
 from siptwist.plugins.stages import ILifetime, IPreProxy, IReport, ITimer, IValidate
 from siptwist.proxy.decision import Forward
-from siptwist.services.extensions import verify
+from siptwist.services.extending.extensions import verify
 from tests.plugins.loaded import PluginCase
 
 

@@ -1,5 +1,5 @@
 """
-Tests for siptwist.proxy.validation.
+Tests for siptwist.proxy.screening.validation.
 """
 
 from __future__ import annotations
@@ -8,7 +8,12 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.proxy.validation import max_forwards_of, one_hop_less, timestamp_of, validate
+from siptwist.proxy.screening.validation import (
+    max_forwards_of,
+    one_hop_less,
+    timestamp_of,
+    validate,
+)
 from tests.proxy.asking import ticket
 
 

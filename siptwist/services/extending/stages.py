@@ -15,7 +15,7 @@ from siptwist.proxy.decision import Decision, Drop, Forward, Reply
 from siptwist.proxy.passage import Passage
 from siptwist.proxy.session.records import Records
 from siptwist.proxy.ticket import Ticket
-from siptwist.services.chains import Chain, Failures, Hook
+from siptwist.services.extending.chains import Chain, Failures, Hook
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, response_with_body, with_body
 from siptwist.sip.sdp import find_sdp

@@ -19,10 +19,10 @@ from siptwist.options import Configured
 from siptwist.plugins.plugin import House
 from siptwist.plugins.stages import STAGES, ILifetime, ITimer
 from siptwist.proxy.core import Core
-from siptwist.services.chains import Chain, Failures, Hook
+from siptwist.services.extending.chains import Chain, Failures, Hook
+from siptwist.services.extending.stages import Stages
 from siptwist.services.relaying import RelayingService
 from siptwist.services.signaling import SignalingService
-from siptwist.services.stages import Stages
 from siptwist.services.transactions import TransactionService
 
 # Makes the house of a plugin, given its logger.

@@ -1,5 +1,5 @@
 """
-Tests for siptwist.proxy.loops.
+Tests for siptwist.proxy.screening.loops.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.proxy.decision import Reply
-from siptwist.proxy.loops import Loops, branch_ending
+from siptwist.proxy.screening.loops import Loops, branch_ending
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.headers import keep_header
 from siptwist.sip.hop import Side

@@ -1,5 +1,5 @@
 """
-Tests of :mod:`siptwist.services.chains`: who is asked, and who is not any more.
+Tests of :mod:`siptwist.services.extending.chains`: who is asked, and who is not any more.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.services import chains
-from siptwist.services.chains import Chain, Failures, Hook
+from siptwist.services.extending import chains
+from siptwist.services.extending.chains import Chain, Failures, Hook
 from tests.proxy.asking import request, response
 
 

@@ -1,5 +1,5 @@
 """
-Tests for siptwist.net.pairs.
+Tests for siptwist.net.rtp.pairs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from siptwist.errors import NoFreePorts
 from siptwist.media.latch import Described
 from siptwist.media.leg import MediaStream
 from siptwist.media.ports import PortPool
-from siptwist.net.pairs import MAX_TRIES, Evening, Pair, PairOpener
-from siptwist.net.playout import Playout
-from siptwist.net.relay import binder
+from siptwist.net.rtp.pairs import MAX_TRIES, Evening, Pair, PairOpener
+from siptwist.net.rtp.playout import Playout
+from siptwist.net.rtp.relay import binder
 from tests.media.packets import rtcp, rtp
 from tests.net.fakes_udp import MemoryUDPReactor
 

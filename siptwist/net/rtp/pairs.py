@@ -16,9 +16,9 @@ from siptwist.logs import logger
 from siptwist.media.leg import Flow, Leg, MediaStream
 from siptwist.media.ports import PortPool
 from siptwist.media.stream import Party
-from siptwist.net.ice import Judge, judge_rtcp, judge_rtp
-from siptwist.net.playout import Line, Playout
-from siptwist.net.relay import Binder, Relay, Send
+from siptwist.net.rtp.ice import Judge, judge_rtcp, judge_rtp
+from siptwist.net.rtp.playout import Line, Playout
+from siptwist.net.rtp.relay import Binder, Relay, Send
 
 #: Ports tried for one pair while other programs sit on them.
 MAX_TRIES = 16

@@ -1,5 +1,5 @@
 """
-Tests for siptwist.net.ice.
+Tests for siptwist.net.rtp.ice.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from siptwist.media.ice import Agent
 from siptwist.media.latch import Address, Described
 from siptwist.media.leg import Leg
 from siptwist.media.stream import Endpoint, StreamOffer
-from siptwist.net.ice import judge_rtcp, judge_rtp
-from siptwist.net.relay import Relay
+from siptwist.net.rtp.ice import judge_rtcp, judge_rtp
+from siptwist.net.rtp.relay import Relay
 from siptwist.sip import stun
 from tests.media.packets import rtcp, rtp
 from tests.media.test_ice import OURS, check

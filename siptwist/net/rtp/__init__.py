@@ -1,0 +1,3 @@
+"""
+Sockets that relay RTP.
+"""

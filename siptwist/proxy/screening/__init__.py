@@ -1,0 +1,3 @@
+"""
+Who may talk to us, and which requests go no further.
+"""

@@ -1,0 +1,3 @@
+"""
+Asks plugins, stage by stage.
+"""
