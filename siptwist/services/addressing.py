@@ -175,7 +175,9 @@ class AddressService(Service):
 
     def _resolved(self, hops: Any) -> Any:
         self._complain("name")
-        self._public = hops[0].host
+        # Of several it stays the one that it is.
+        if self._public not in [hop.host for hop in hops]:
+            self._public = hops[0].host
         return self.look()
 
     def _unresolved(self, failure: Failure) -> None:

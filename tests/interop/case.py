@@ -141,8 +141,9 @@ class InteropCase(SynchronousTestCase):
         """
         Both are in a call with each other and hear each other's voice.
         """
-        one.wait_hears(other)
-        other.wait_hears(one)
+        before = one.hears(other.tone), other.hears(one.tone)
+        one.wait_hears(other, since=before[0])
+        other.wait_hears(one, since=before[1])
 
     def connect(self, caller: Phone, callee: Phone, uri: str = "") -> None:
         """

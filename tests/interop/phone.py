@@ -167,11 +167,13 @@ class Phone:
         dumps = self.directory.glob("dump-*-dec.wav")
         return sum(seconds_of(read_samples(dump), tone) for dump in dumps)
 
-    def wait_hears(self, other: Phone, seconds: float = 1.0) -> None:
+    def wait_hears(self, other: Phone, seconds: float = 1.0, since: float | None = None) -> None:
         """
         Wait until it has heard that many more seconds of the other phone's voice.
+
+        :param since: how many it had heard, if not as many as now.
         """
-        start = self.hears(other.tone)
+        start = self.hears(other.tone) if since is None else since
         try:
             wait_until(lambda: self.hears(other.tone) >= start + seconds, "a tone", 10 + seconds)
         except TooLate:

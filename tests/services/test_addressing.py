@@ -235,6 +235,18 @@ class AddressServiceTests(SynchronousTestCase):
         self.wait(NAME_SECONDS)
         self.assertEqual(self.core.identity.outside.host, "198.51.100.8")
 
+    def test_public_name_of_several(self) -> None:
+        """
+        Of several addresses of that name one is ours, as long as it is there, whatever their order.
+        """
+        self.start("host_outbound = home.example\n")
+        both = [Hop("198.51.100.7", 5060), Hop("198.51.100.8", 5060)]
+        self.resolver.names["home.example"] = both
+        self.wait(NAME_SECONDS)
+        self.resolver.names["home.example"] = both[::-1]
+        self.wait(NAME_SECONDS)
+        self.assertEqual(self.core.identity.outside.host, "198.51.100.7")
+
     def test_learned(self) -> None:
         """
         A public address that somebody learned, as STUN does, goes into the next
