@@ -30,7 +30,8 @@ def start_sipp(
     calls: int = 1,
 ) -> Program:
     """
-    Start SIPp on ``host``; it ends by itself after that many calls.
+    Start SIPp on ``host``; it ends by itself after that many calls.  One that is
+    called listens when this returns: nobody is refused by a closed port.
 
     :param scenario: the name of a file in ``sipp/``, or a path, without its ending.
     :param remote: whom it calls, through the proxy; empty when it is called.
@@ -41,7 +42,14 @@ def start_sipp(
     command += ["-error_file", str(bed.new_directory(name) / "errors.log")]
     if remote:
         command += ["-rsa", f"{LAN_ROUTER}:5060"]
-    return bed.start(host, name, *command, *words, *([remote] if remote else []))
+    program = bed.start(host, name, *command, *words, *([remote] if remote else []))
+    if not remote:
+        wait_until(lambda: _listens(bed, host, port), f"{name} to listen")
+    return program
+
+
+def _listens(bed: Bed, host: str, port: int) -> bool:
+    return f":{port:04X} 00000000:0000 " in bed.run(host, "cat", "/proc/net/udp")
 
 
 def run_calls(
