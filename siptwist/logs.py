@@ -95,6 +95,17 @@ class OwnLogger(Logger):
         if LogLevel.debug in _wanted(self.namespace):
             self.emit(LogLevel.debug, format, **kwargs)
 
+    def info(self, format: str | None = None, **kwargs: Any) -> None:
+        if LogLevel.info in _wanted(self.namespace):
+            self.emit(LogLevel.info, format, **kwargs)
+
+    @property
+    def is_informing(self) -> bool:
+        """
+        Whether info events go anywhere; ask before making what only they need.
+        """
+        return LogLevel.info in _wanted(self.namespace)
+
     def emit(self, level: LogLevel, format: str | None = None, **kwargs: Any) -> None:
         if level not in _wanted(self.namespace):
             return

@@ -41,6 +41,8 @@ class Demo:
         self._say("pre_proxy", forward.ticket)
 
     def _say(self, stage: str, ticket: Ticket) -> None:
+        if not self._log.is_informing:
+            return
         self._log.info(
             "{stage}: {method} {string!r} [{call_id}]",
             stage=stage,

@@ -24,6 +24,8 @@ class LogCall:
         self._log = house.log
 
     def pre_proxy(self, forward: Forward) -> None:
+        if not self._log.is_informing:
+            return
         ticket = forward.ticket
         self._log.info(
             "{kind}: {caller} -> {callee} [Req: {uri}] [IP: {source}] [CID: {call_id}]",

@@ -57,6 +57,7 @@ class Records:
     def __init__(self, limit: int = 50_000) -> None:
         self._limit = limit
         self._open: OrderedDict[CallKey, EndedCall] = OrderedDict()
+        self._answered: dict[CallKey, float] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -82,7 +83,8 @@ class Records:
             "",
         )
         if len(self._open) > self._limit:
-            self._open.popitem(last=False)
+            oldest, _ = self._open.popitem(last=False)
+            self._answered.pop(oldest, None)
 
     def answer(self, passage: Passage, status: int, now: float) -> None:
         """
@@ -90,9 +92,8 @@ class Records:
         """
         if passage.method != "INVITE" or not 200 <= status < 300 or passage.key is None:
             return
-        found = self._open.get(passage.key)
-        if found is not None and found.answered_at is None:
-            self._open[passage.key] = found._replace(answered_at=now)
+        if passage.key in self._open:
+            self._answered.setdefault(passage.key, now)
 
     def end(
         self, key: CallKey, reason: str, media: MediaCall | None, now: float
@@ -102,6 +103,7 @@ class Records:
         he is.
         """
         found = self._open.pop(key, None)
+        answered_at = self._answered.pop(key, None)
         if found is None or reason in _CHALLENGES:
             return None
-        return found._replace(ended_at=now, reason=reason, media=media)
+        return EndedCall(*found[:8], answered_at, now, reason, media)

@@ -4,7 +4,7 @@ One message, and the plugins that are asked about it on its way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from siptwist.errors import MalformedMessage
@@ -25,6 +25,7 @@ _Message = TypeVar("_Message", Request, Response)
 _REFUSALS = (Reply, Drop)
 _DECISIONS = (Reply, Drop, Forward)
 _ANYTHING = (Ticket, Reply, Drop, Forward)
+_RESPONSES = (Response,)
 
 
 class Stages:
@@ -48,6 +49,7 @@ class Stages:
     def chains(self, chains: dict[str, Chain]) -> None:
         self._chains = chains
         # Looked up for every message.
+        self._raw = chains["raw"].hooks
         self._validate = chains["validate"]
         self._determine_target = chains["determine_target"]
         self._unknown_party = chains["unknown_party"]
@@ -63,7 +65,7 @@ class Stages:
         """
         What is to be read in the place of ``data``; nothing when it was for a plugin.
         """
-        for hook in self._chains["raw"].hooks:
+        for hook in self._raw:
             try:
                 found = hook.call(data, source, side)
                 if found is None:
@@ -77,41 +79,61 @@ class Stages:
 
     # Requests
 
+    # Each stage has a loop of its own: they are asked dozens of times for a call, and
+    # a step saved here is saved for each plugin.
+
     def validate(self, ticket: Ticket) -> Reply | Drop | None:
-        hooks = self._hooks(self._validate, ticket.method, ticket.request)
-        found: Reply | Drop | None = self._ask(hooks, ticket.request, _REFUSALS, ticket)
-        return found
+        request = ticket.request
+        for hook in self._hooks(self._validate, ticket.method, request):
+            try:
+                found = hook.call(ticket)
+                if found is not None:
+                    return _one_of(_REFUSALS, found)  # type: ignore[no-any-return]
+            except Exception:
+                self._failures.note(hook, request)
+        return None
 
     def determine_target(self, ticket: Ticket, from_phone: bool) -> Ticket | Decision:
-        hooks = self._hooks(self._determine_target, ticket.method, ticket.request)
-        while True:
-            found = self._ask(hooks, ticket.request, _ANYTHING, ticket, from_phone)
-            if found is None:
-                return ticket
-            if not isinstance(found, Ticket):
-                return found  # type: ignore[no-any-return]
-            ticket = found
+        request = ticket.request
+        for hook in self._hooks(self._determine_target, ticket.method, request):
+            try:
+                found = hook.call(ticket, from_phone)
+                if found is None:
+                    continue
+                if not isinstance(_one_of(_ANYTHING, found), Ticket):
+                    return found  # type: ignore[no-any-return]
+                ticket = found
+            except Exception:
+                self._failures.note(hook, request)
+        return ticket
 
     def unknown_party(self, ticket: Ticket, from_phone: bool) -> Ticket | Decision | None:
-        hooks = self._hooks(self._unknown_party, ticket.method, ticket.request)
-        found: Ticket | Decision | None = self._ask(
-            hooks, ticket.request, _ANYTHING, ticket, from_phone
-        )
-        return found
+        request = ticket.request
+        for hook in self._hooks(self._unknown_party, ticket.method, request):
+            try:
+                found = hook.call(ticket, from_phone)
+                if found is not None:
+                    return _one_of(_ANYTHING, found)  # type: ignore[no-any-return]
+            except Exception:
+                self._failures.note(hook, request)
+        return None
 
     def pre_proxy(self, forward: Forward) -> Decision:
         ticket = forward.ticket
-        hooks = self._hooks(self._pre_proxy, ticket.method, ticket.request)
-        while True:
-            found = self._ask(hooks, ticket.request, _ANYTHING, forward)
-            if found is None:
-                break
-            if isinstance(found, Ticket):
-                forward = forward.with_ticket(found)
-            elif isinstance(found, Forward):
-                forward = found
-            else:
-                return found  # type: ignore[no-any-return]
+        request = ticket.request
+        for hook in self._hooks(self._pre_proxy, ticket.method, request):
+            try:
+                found = hook.call(forward)
+                if found is None:
+                    continue
+                if isinstance(found, Ticket):
+                    forward = forward.with_ticket(found)
+                elif not isinstance(_one_of(_ANYTHING, found), Forward):
+                    return found  # type: ignore[no-any-return]
+                else:
+                    forward = found
+            except Exception:
+                self._failures.note(hook, request)
         ticket = forward.ticket
         if self._media.hooks and ticket.request.body:
             request = self._describe(ticket.request, ticket.method, forward.from_phone, with_body)
@@ -135,12 +157,13 @@ class Stages:
         """
         A response is on its way back.
         """
-        hooks = self._hooks(self._response, passage.method, response)
-        while True:
-            found = self._ask(hooks, response, (Response,), response, passage)
-            if found is None:
-                break
-            response = found
+        for hook in self._hooks(self._response, passage.method, response):
+            try:
+                found = hook.call(response, passage)
+                if found is not None:
+                    response = _one_of(_RESPONSES, found)
+            except Exception:
+                self._failures.note(hook, response)
         if self._media.hooks and response.body:
             response = self._describe(
                 response, passage.method, passage.to_phone, response_with_body
@@ -175,40 +198,21 @@ class Stages:
 
     # How they are asked
 
-    def _hooks(self, chain: Chain, method: str, message: Request | Response) -> Iterator[Hook]:
+    def _hooks(self, chain: Chain, method: str, message: Request | Response) -> tuple[Hook, ...]:
         hooks = chain.of(method)
         if hooks and self._failures.failed:
-            hooks = self._failures.without(hooks, message)
-        return iter(hooks)
-
-    def _ask(
-        self,
-        hooks: Iterator[Hook],
-        message: Request | Response,
-        kinds: tuple[type, ...],
-        *arguments: Any,
-    ) -> Any:
-        """
-        What the next plugin that has something to say says, ``None`` when no one is
-        left.  Who raises, or says what he may not, has said nothing.
-        """
-        for hook in hooks:
-            try:
-                found = hook.call(*arguments)
-                if found is not None:
-                    return _one_of(kinds, found)
-            except Exception:
-                self._failures.note(hook, message)
-        return None
+            return self._failures.without(hooks, message)
+        return hooks
 
     def _send(self, message: _Message, method: str, hop: Hop, side: Side) -> _Message:
-        kinds = (type(message),)
-        hooks = self._hooks(self._post_proxy, method, message)
-        while True:
-            found: _Message | None = self._ask(hooks, message, kinds, message, hop, side)
-            if found is None:
-                return message
-            message = found
+        for hook in self._hooks(self._post_proxy, method, message):
+            try:
+                found = hook.call(message, hop, side)
+                if found is not None:
+                    message = _one_of((type(message),), found)
+            except Exception:
+                self._failures.note(hook, message)
+        return message
 
     def _describe(
         self,
@@ -225,13 +229,14 @@ class Stages:
             return message
         start, end = place
         before = sdp = message.body[start:end]
-        hooks = self._hooks(self._media, method, message)
-        while True:
-            found = self._ask(hooks, message, (bytes,), sdp, message, from_phone)
-            if found is None:
-                break
-            sdp = found
-        if sdp == before:
+        for hook in self._hooks(self._media, method, message):
+            try:
+                found = hook.call(sdp, message, from_phone)
+                if found is not None:
+                    sdp = _one_of((bytes,), found)
+            except Exception:
+                self._failures.note(hook, message)
+        if sdp is before or sdp == before:
             return message
         return with_body(message, message.body[:start] + sdp + message.body[end:])
 
