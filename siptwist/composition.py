@@ -335,7 +335,7 @@ def compose(
 
     relaying = _relaying(settings, reactor, core, chance)
     listening = ListeningService(
-        reactor, identity.bound, settings.sip_listen_port, settings.sip_dscp
+        reactor, identity.bound, settings.sip_listen_port, settings.sip_dscp, identity.further
     )
     registrations = _registrations(settings, reactor, core, rules.locations)
     transactions = TransactionService(reactor, listening)

@@ -52,7 +52,8 @@ def make_identity(settings: Settings, chosen: addresses.Chosen, public: str = ""
     """
     inside, outside = chosen.inbound.address, chosen.outbound.address
     port = settings.sip_listen_port
-    networks = () if chosen.inbound.network is None else (chosen.inbound.network.network,)
+    within = [one.network for one in (chosen.inbound, *chosen.further) if one.network is not None]
+    further = tuple((one.network.network, one.address) for one in chosen.further if one.network)
     if not public and is_address(settings.host_outbound):
         public = settings.host_outbound
     names = {settings.host_outbound.lower()} if settings.host_outbound else set()
@@ -60,9 +61,10 @@ def make_identity(settings: Settings, chosen: addresses.Chosen, public: str = ""
         Hop(inside or NOWHERE, port),
         Hop(public or outside or NOWHERE, port),
         {Side.INSIDE: inside, Side.OUTSIDE: outside},
-        networks,
+        tuple(one.network for one in within),
         frozenset(names),
         _wide(chosen),
+        further,
     )
 
 

@@ -90,6 +90,13 @@ def word(value: str) -> str:
     return value
 
 
+def interfaces(value: str) -> str:
+    """
+    Names of interfaces, with commas between them.
+    """
+    return ",".join(word(name.strip()) for name in value.split(","))
+
+
 def host(value: str) -> str:
     """
     A host name or an address; IPv6 loses its brackets.
@@ -205,8 +212,8 @@ class Settings:
     """
 
     # Where the phones are, and where the world is.
-    if_inbound: str = option("auto", word, "interface the phones are on")
-    if_outbound: str = option("auto", word, "interface toward the Internet")
+    if_inbound: str = option("auto", interfaces, "interface the phones are on, or several")
+    if_outbound: str = option("auto", interfaces, "interface toward the Internet; the first up")
     host_outbound: str = option("", host, "our public name or address, behind a NAT router")
     sip_listen_port: int = option(5060, _PORT, "port for SIP, on both sides")
 

@@ -16,7 +16,7 @@ class DeploymentPageTests(SynchronousTestCase):
         Each way to deploy siptwist has a configuration without a problem or a warning, and rules.
         """
         titles = [title for title in sections() if title != "Deployment"]
-        self.assertEqual(len(titles), 6)
+        self.assertEqual(len(titles), 7)
         for title in titles:
             page = Page(title)
             self.assertTrue(page.rules, title)

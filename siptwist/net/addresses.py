@@ -68,7 +68,7 @@ class Chosen(NamedTuple):
     """
     The interfaces to use; ``reasons`` are sentences for the start message, and
     ``problems`` say what they lack now.  ``is_guess`` is whether there was no
-    default route to choose by.
+    default route to choose by.  ``further`` are other interfaces that phones are on.
     """
 
     inbound: Interface
@@ -76,6 +76,7 @@ class Chosen(NamedTuple):
     reasons: tuple[str, ...]
     problems: tuple[str, ...] = ()
     is_guess: bool = False
+    further: tuple[Interface, ...] = ()
 
     def or_else(self, before: Chosen) -> Chosen:
         """
@@ -106,7 +107,8 @@ def choose(
     Decide which interface faces the phones and which the world.  One that cannot
     be used, now, is without an address, and a problem.
 
-    :param if_inbound: a name, or ``"auto"``; so is ``if_outbound``.
+    :param if_inbound: names with commas between them, or ``"auto"``; so is ``if_outbound``.
+        Of several, the first that can be used is the one that we name ourselves by.
     :param found: every interface, in the order of the system.
     :param defaults: names of those with a default route, best first.
     """
@@ -126,15 +128,12 @@ class _Choice:
         self._is_guess = False
 
     def run(self, if_inbound: str, if_outbound: str) -> Chosen:
-        named = None if if_inbound == AUTO else self._named("if_inbound", if_inbound)
-        if if_outbound == AUTO:
-            outbound = self._outbound(named)
-        else:
-            outbound = self._named("if_outbound", if_outbound)
+        named, further = self._named("if_inbound", if_inbound)
+        outbound, _ = self._named("if_outbound", if_outbound)
+        outbound = outbound or self._outbound(named)
         inbound = named or self._inbound(outbound)
-        return Chosen(
-            inbound, outbound, tuple(self._reasons), tuple(self._problems), self._is_guess
-        )
+        reasons, problems = tuple(self._reasons), tuple(self._problems)
+        return Chosen(inbound, outbound, reasons, problems, self._is_guess, further)
 
     def _take(self, key: str, interface: Interface, why: str) -> Interface:
         self._reasons.append(f"{key} = {interface}: {why}")
@@ -144,7 +143,18 @@ class _Choice:
         self._problems.append(f"{key} = {name}: {why}")
         return Interface(name, None, is_up=False)
 
-    def _named(self, key: str, name: str) -> Interface:
+    def _named(self, key: str, names: str) -> tuple[Interface | None, tuple[Interface, ...]]:
+        """
+        The first that can be used of those named, and the others; None for ``"auto"``.
+        """
+        if names == AUTO:
+            return None, ()
+        found = [self._get(key, name.strip()) for name in names.split(",") if name.strip()]
+        usable = [interface for interface in found if interface.is_usable] or found[:1]
+        first = usable[0] if usable else self._lack(key, names, "no interface is named")
+        return first, tuple(usable[1:])
+
+    def _get(self, key: str, name: str) -> Interface:
         for interface in self._found:
             if interface.name == name:
                 if not interface.is_up:

@@ -41,6 +41,8 @@ class Identity:
     address of a router before us; "" on a side whose interface has no address yet.
     ``names`` are further hosts that mean us, and ``wide`` is our IPv6 address on a
     side that has one: it serves media.
+    ``further`` are addresses of ours in other networks inside, where phones may turn to
+    us as well.
     ``record_routes`` are the fields that each side is given, ``own_routes`` their values.
     ``one_socket`` is whether both sides share one address, as behind another
     NAT router.
@@ -52,6 +54,7 @@ class Identity:
     inside_networks: tuple[Network, ...] = ()
     names: frozenset[str] = frozenset()
     wide: Mapping[Side, str] = field(default_factory=dict)
+    further: tuple[tuple[Network, str], ...] = ()
     own: frozenset[tuple[str, int]] = field(init=False)
     sent_by: Mapping[Side, str] = field(init=False)
     routes: Mapping[Side, str] = field(init=False)
@@ -62,6 +65,7 @@ class Identity:
 
     def __post_init__(self) -> None:
         hosts = {self.inside.host, self.outside.host, *self.bound.values(), *self.names}
+        hosts.update(host for _, host in self.further)
         ports = {self.inside.port, self.outside.port}
         own = frozenset((host.lower(), port) for host in hosts if host for port in ports)
         object.__setattr__(self, "own", own)

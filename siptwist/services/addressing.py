@@ -126,10 +126,10 @@ class AddressService(Service):
         self._complaints[about] = text
 
     def _become(self, new: Identity) -> Any:
-        old, is_bound = self._core.identity, self._listening.is_at(new.bound)
+        old, is_bound = self._core.identity, self._listening.is_at(new.bound, new.further)
         if is_bound and _addresses(new) == _addresses(old):
             return None
-        moved = None if is_bound else self._listening.move(new.bound)
+        moved = None if is_bound else self._listening.move(new.bound, new.further)
         if isinstance(moved, Deferred):
             return moved.addCallbacks(lambda _: self._adopt(new), self._stay)
         self._adopt(new)
@@ -185,4 +185,4 @@ class AddressService(Service):
 
 
 def _addresses(identity: Identity) -> tuple[object, ...]:
-    return identity.inside, identity.outside, identity.bound, identity.wide
+    return identity.inside, identity.outside, identity.bound, identity.wide, identity.further

@@ -5,7 +5,7 @@ The SIP sockets: one that faces each side, or one for both.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from errno import EADDRNOTAVAIL
 from typing import Any
 
@@ -21,18 +21,34 @@ from siptwist.logs import logger
 from siptwist.net.rtp.pairs import mark
 from siptwist.net.udp import UDPTransport
 from siptwist.net.undeliverable import listen
+from siptwist.proxy.identity import Network
+from siptwist.proxy.screening.access import is_in
 from siptwist.sip.hop import Hop, Side
 
 _BUFFER = 4 * 1024 * 1024
+# Phones whose socket is remembered.
+_REMEMBERED = 4096
 
 
+# Further addresses inside, by the networks that they are for.
+Further = Sequence[tuple[Network, str]]
 # A socket of ours: the side it faces, and its address; "" is any.
 Place = tuple[Side, str]
 
 
+def sockets(addresses: Mapping[Side, str], further: Further = ()) -> set[Place]:
+    """
+    The sockets wanted: one for each address, or one for all when both sides share theirs.
+    """
+    found = set(places(addresses).values())
+    if (Side.INSIDE, "") not in found:
+        found.update((Side.INSIDE, address) for _, address in further)
+    return found
+
+
 def places(addresses: Mapping[Side, str]) -> dict[Side, Place]:
     """
-    The sockets wanted: none on a side without an address.
+    The sockets that face each side: none one without an address.
     """
     inside, outside = addresses[Side.INSIDE], addresses[Side.OUTSIDE]
     if inside and inside == outside:
@@ -48,6 +64,8 @@ class ListeningService(Service):
 
     :param addresses: our address on each side; when both are the same, one
         wildcard socket serves both.  "" is none: its interface is down.
+    :param further: other addresses of ours inside: those in their networks hear us
+        from there.
 
     ``reports`` is told what could not be sent.
     """
@@ -57,7 +75,12 @@ class ListeningService(Service):
     reports: IUndeliverable | None = None
 
     def __init__(
-        self, reactor: IReactorUDP, addresses: Mapping[Side, str], port: int, dscp: int = 0
+        self,
+        reactor: IReactorUDP,
+        addresses: Mapping[Side, str],
+        port: int,
+        dscp: int = 0,
+        further: Further = (),
     ) -> None:
         self._reactor = reactor
         self._addresses = addresses
@@ -65,6 +88,8 @@ class ListeningService(Service):
         self._dscp = dscp
         self._transports: dict[Side, UDPTransport] = {}
         self._ports: dict[Place, Any] = {}
+        self._further = further
+        self._nearest: dict[str, UDPTransport | None] = {}
 
     def privilegedStartService(self) -> None:
         """
@@ -83,23 +108,23 @@ class ListeningService(Service):
             self.privilegedStartService()
         Service.startService(self)
 
-    def is_at(self, addresses: Mapping[Side, str]) -> bool:
+    def is_at(self, addresses: Mapping[Side, str], further: Further = ()) -> bool:
         """
         Whether we have all the sockets for these addresses, and no others.
         """
-        return set(places(addresses).values()) == set(self._ports)
+        return sockets(addresses, further) == set(self._ports)
 
-    def move(self, addresses: Mapping[Side, str]) -> Deferred[None]:
+    def move(self, addresses: Mapping[Side, str], further: Further = ()) -> Deferred[None]:
         """
         Leave the addresses that are no longer ours, and bind those that are new.
 
         :returns: a ``Deferred`` that fails with :class:`SIPTwistError` when they
             cannot be bound; then we try again when told the next time.
         """
-        wanted = set(places(addresses).values())
+        wanted = sockets(addresses, further)
 
         def bind(_: object) -> None:
-            self._addresses = addresses
+            self._addresses, self._further = addresses, further
             self._bind()
 
         return self._close(lambda place: place not in wanted).addCallback(bind)
@@ -116,6 +141,10 @@ class ListeningService(Service):
             port = self._ports.get(place) or self._listen(place)
             if port is not None:
                 self._transports[side] = port.protocol
+        for place in sockets(self._addresses, self._further):
+            if place not in self._ports:
+                self._listen(place)
+        self._nearest.clear()
 
     def _listen(self, place: Place) -> Any:
         side, address = place
@@ -135,6 +164,18 @@ class ListeningService(Service):
         self._tune(port)
         return port
 
+    def _near(self, host: str) -> UDPTransport | None:
+        """
+        The socket in the network of a phone, if that is one of the further ones.
+        """
+        if host not in self._nearest:
+            if len(self._nearest) >= _REMEMBERED:
+                self._nearest.clear()
+            found = [at for network, at in self._further if is_in(host, (network,))]
+            port = self._ports.get((Side.INSIDE, found[0])) if found else None
+            self._nearest[host] = port and port.protocol
+        return self._nearest[host]
+
     def _tune(self, port: Any) -> None:
         handle = getattr(port, "socket", None)
         if handle is None:
@@ -153,6 +194,8 @@ class ListeningService(Service):
 
     def send(self, data: bytes, hop: Hop, side: Side) -> None:
         transport = self._transports.get(side)
+        if self._further and side is Side.INSIDE:
+            transport = self._near(hop.host) or transport
         if transport is not None:
             transport.send(data, hop)
         elif self.reports is not None:

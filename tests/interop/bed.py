@@ -7,7 +7,8 @@ A small world on one machine: phones, the router with the program under test, an
 
 Every address is a host of its own: a namespace that appears when it is first used;
 those of the router, and 127.0.0.1, are the router.
-192.168.x.y is behind another router, 10.0.0.x: one host there, for each x.
+192.168.x.y is behind another router, 10.0.0.x: one host there, for each x.  10.0.1.y is
+one host, too, on another interface of the router, wlan0.
 """
 
 from __future__ import annotations
@@ -188,6 +189,9 @@ class Bed:
         if address.startswith("192.168."):
             self._plug_behind(f"10.0.0.{address.split('.')[2]}", address)
             return
+        if address.startswith("10.0.1."):
+            self._wire(FW, "wlan0", address)
+            return
         inside = address.startswith("10.0.0.")
         self._add(address)
         self._cable(address, "eth0", address, "lan" if inside else "wan")
@@ -196,17 +200,23 @@ class Bed:
 
     def _plug_behind(self, router: str, address: str) -> None:
         self._require(router)
+        self._wire(router, "home", address)
+        self.run(router, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+        self.run(router, "nft", "-f", "-", text=_SECOND_NAT)
+
+    def _wire(self, router: str, interface: str, address: str) -> None:
+        """
+        A host that is alone in its network, at an interface of a router.
+        """
         self._add(address)
         gateway = address.rpartition(".")[0] + ".1"
         near = ["name", "eth0", "netns", self._hosts[address]]
-        far = ["name", "home", "netns", self._hosts[router]]
+        far = ["name", interface, "netns", self._hosts[router]]
         _ip("link", "add", *near, "type", "veth", "peer", *far)
-        for host, name, its in ((router, "home", gateway), (address, "eth0", address)):
+        for host, name, its in ((router, interface, gateway), (address, "eth0", address)):
             self.run(host, "ip", "address", "add", f"{its}/24", "dev", name)
             self.run(host, "ip", "link", "set", name, "up")
         self.run(address, "ip", "route", "add", "default", "via", gateway)
-        self.run(router, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
-        self.run(router, "nft", "-f", "-", text=_SECOND_NAT)
 
     def _add(self, host: str) -> None:
         namespace = f"{self.prefix}-{host}"

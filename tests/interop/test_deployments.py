@@ -15,6 +15,8 @@ from tests.interop.proxy import Proxy
 SERVER = "10.0.0.20"
 #: A second network, its phone and its router.
 HOME_PHONE, HOME, HOME_ROUTER = "192.168.5.10", "192.168.5.1", "10.0.0.5"
+#: Another network of the router, and its phone.
+WLAN_PHONE, WLAN_ROUTER = "10.0.1.11", "10.0.1.1"
 #: What the line gets when it is given another address.
 NEW_ADDRESS = "203.0.113.2"
 HOME_NAME = "home.example.net"
@@ -80,6 +82,31 @@ class RouterTests(DeploymentCase):
         capture = self.start_capture()
         self.assert_both_ways(alice, bob)
         self.assert_nothing_leaks(capture)
+        proxy.wait_ports_free()
+
+
+class NetworksTests(DeploymentCase):
+    """
+    Phones on several interfaces of the router.
+    """
+
+    def test_networks(self) -> None:
+        """
+        A phone on the second interface calls out, is called, and calls one on the first; all
+        that it hears comes from the address that it was told (R10 of siproxd).
+        """
+        page = Page("With several networks of phones")
+        self.bed.run(WLAN_PHONE, "true")
+        self.load(FW, page.rules[0])
+        proxy = self.start_from(page)
+        bob = self.start_outside()
+        alice = self.start_phone(WLAN_PHONE, Account("alice", outbound=WLAN_ROUTER))
+        self.assert_both_ways(alice, bob)
+        carol = self.start_inside("carol", CAROL)
+        self.connect(alice, carol)
+        carol.hang_up()
+        alice.wait_over()
+        self.assertNotIn(f"UDP {LAN_ROUTER}:5060 -> ", alice.program.log())
         proxy.wait_ports_free()
 
 

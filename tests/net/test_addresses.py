@@ -85,6 +85,45 @@ class WideTests(SynchronousTestCase):
             self.assertEqual(wide_addresses(text), {})
 
 
+class SeveralTests(SynchronousTestCase):
+    """
+    Several interfaces on a side (siproxd's fault R10).
+    """
+
+    def choose(self, *found: Interface) -> Chosen:
+        return choose("br0,wg0", "eth9,ppp0", found, ())
+
+    def test_all_inside(self) -> None:
+        """
+        Phones are on all of if_inbound; the world is at the first of if_outbound that is up.
+        """
+        chosen = self.choose(LO, BRIDGE, WG, PPP)
+        self.assertEqual((chosen.inbound, chosen.further, chosen.outbound), (BRIDGE, (WG,), PPP))
+        self.assertIn("if_outbound = eth9: there is no such interface", chosen.problems[0])
+
+    def test_first_is_down(self) -> None:
+        """
+        When the first is down we name ourselves by the next.
+        """
+        chosen = self.choose(BRIDGE._replace(is_up=False), WG, PPP)
+        self.assertEqual((chosen.inbound, chosen.further), (WG, ()))
+
+    def test_all_down(self) -> None:
+        """
+        When all are down there is no address, and a problem for each.
+        """
+        chosen = self.choose(PPP)
+        self.assertEqual((chosen.inbound.address, chosen.further), ("", ()))
+        self.assertEqual(len(chosen.problems), 3)
+
+    def test_none_named(self) -> None:
+        """
+        A list of nothing names none.
+        """
+        chosen = choose(",", "ppp0", (BRIDGE, PPP), ())
+        self.assertEqual(chosen.problems, ("if_inbound = ,: no interface is named",))
+
+
 class ChooseTests(SynchronousTestCase):
     def auto(self, *found: Interface, default: tuple[str, ...] = ()) -> Chosen:
         return choose("auto", "auto", found, default)

@@ -27,6 +27,7 @@ from siptwist.services.addressing import (
     AddressService,
 )
 from siptwist.sip.hop import Hop, Side
+from siptwist.sip.uri import SIPURI
 from tests.fakes import FakeResolver
 from tests.net.fakes_udp import MemoryUDPReactor
 
@@ -220,6 +221,22 @@ class AddressServiceTests(SynchronousTestCase):
         found, self.addressing._find = self.addressing._find, fail
         yield
         self.addressing._find = found
+
+    def test_further_network(self) -> None:
+        """
+        Another interface with phones comes up, and goes: it gets a socket, and loses it.
+        """
+        self.start()
+        wlan = Interface("wlan0", IPv4Interface("10.0.1.1/24"))
+        with_wlan = Chosen(LAN, self.outside, (), further=(wlan,))
+        self.addressing._find = lambda: with_wlan
+        self.wait()
+        self.assertEqual(self.bound(), {"10.0.0.1", "10.0.1.1", "203.0.113.1"})
+        self.assertTrue(self.core.identity.is_inside_address("10.0.1.7"))
+        self.assertTrue(self.core.identity.is_own(SIPURI.parse("sip:10.0.1.1")))
+        self.addressing._find = self.chosen
+        self.wait()
+        self.assertEqual(self.bound(), {"10.0.0.1", "203.0.113.1"})
 
     def test_public_name(self) -> None:
         """

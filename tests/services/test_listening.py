@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from ipaddress import ip_network
 from typing import Any
 
 from twisted.internet.interfaces import IReactorUDP
@@ -16,7 +17,7 @@ from zope.interface.verify import verifyObject
 from siptwist.errors import SIPTwistError
 from siptwist.interfaces import IMessageReceiver, IMessageSender, IUndeliverable
 from siptwist.net.undeliverable import MAX_DATAGRAM
-from siptwist.services.listening import ListeningService
+from siptwist.services.listening import Further, ListeningService
 from siptwist.sip.hop import Hop, Side
 from tests.net.fakes_udp import MemorySocket, MemoryUDPPort, MemoryUDPReactor
 
@@ -77,9 +78,15 @@ class ListeningTests(SynchronousTestCase):
         self.reactor = SizedReactor()
         self.receiver = Receiver()
 
-    def start(self, inside: str = INSIDE[0], outside: str = OUTSIDE[0], dscp: int = 0) -> None:
+    def start(
+        self,
+        inside: str = INSIDE[0],
+        outside: str = OUTSIDE[0],
+        dscp: int = 0,
+        further: Further = (),
+    ) -> None:
         addresses = {Side.INSIDE: inside, Side.OUTSIDE: outside}
-        self.service = ListeningService(self.reactor, addresses, 5060, dscp)
+        self.service = ListeningService(self.reactor, addresses, 5060, dscp, further)
         self.service.receiver = self.receiver
         self.service.privilegedStartService()
         self.service.startService()
@@ -125,6 +132,39 @@ class ListeningTests(SynchronousTestCase):
         )
         self.assertIs(self.reactor.ports[INSIDE], inside)
         self.assertEqual(set(self.reactor.ports), {INSIDE, ("203.0.113.9", 5060)})
+
+    def test_further_networks(self) -> None:
+        """
+        Phones in a further network hear us from our address there, all others from the first
+        (siproxd's fault R10: one inbound interface).
+        """
+        self.start(further=((ip_network("10.0.1.0/24"), "10.0.1.1"),))
+        far = ("10.0.1.1", 5060)
+        self.assertEqual(set(self.reactor.ports), {INSIDE, OUTSIDE, far})
+        for host in ("10.0.1.7", "10.0.1.7", "10.0.0.7", "192.0.2.1"):
+            self.service.send(b"x", Hop(host, 5062), Side.INSIDE)
+        self.service.send(b"x", Hop("10.0.1.7", 5062), Side.OUTSIDE)
+        counts = [len(self.reactor.ports[place].sent) for place in (far, INSIDE, OUTSIDE)]
+        self.assertEqual(counts, [2, 2, 1])
+
+    def test_further_network_gone(self) -> None:
+        """
+        A further network that goes away takes its socket along, and no other.
+        """
+        self.start(further=((ip_network("10.0.1.0/24"), "10.0.1.1"),))
+        addresses = {Side.INSIDE: INSIDE[0], Side.OUTSIDE: OUTSIDE[0]}
+        self.assertFalse(self.service.is_at(addresses))
+        self.successResultOf(self.service.move(addresses))
+        self.assertEqual(set(self.reactor.ports), {INSIDE, OUTSIDE})
+        self.service.send(b"x", Hop("10.0.1.7", 5062), Side.INSIDE)
+        self.assertEqual(len(self.reactor.ports[INSIDE].sent), 1)
+
+    def test_further_within_one_socket(self) -> None:
+        """
+        Where one socket hears all addresses there is no further one.
+        """
+        self.start(outside=INSIDE[0], further=((ip_network("10.0.1.0/24"), "10.0.1.1"),))
+        self.assertEqual(list(self.reactor.ports), [("0.0.0.0", 5060)])
 
     def test_no_address(self) -> None:
         """
