@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.plugins import compare_plugins
 from bench.reference import reference
 from bench.rtpengine import is_installed
 from bench.tables import compare
@@ -52,7 +53,12 @@ def calls_in_process(calls: str, runs: int) -> dict[str, Any]:
         for name, setup in setups.items():
             found[name] += run_json("-m", "bench.signaling", "--calls", calls, *setup)
     best = {name: min(all, key=lambda one: one["cpu_ms_per_call"]) for name, all in found.items()}
-    return {"runs_of_each": runs, **best, "tables": compare(int(calls), runs)}
+    return {
+        "runs_of_each": runs,
+        **best,
+        "tables": compare(int(calls), runs),
+        "plugins": compare_plugins(int(calls), runs),
+    }
 
 
 def start_time() -> dict[str, float]:

@@ -21,10 +21,13 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
+from bench.plugins import PLUGINS
 from bench.reference import reference
 from siptwist import config
 from siptwist.composition import Parts, compose
+from siptwist.logs import set_level
 from siptwist.net.addresses import Chosen, Interface
+from siptwist.plugins.loading import configure
 from siptwist.proxy.registration.location import Binding
 from siptwist.proxy.registration.masks import new_mask
 from siptwist.sip.hop import Hop, Side
@@ -118,11 +121,15 @@ class Outbox:
         raise AssertionError(f"nothing sent that starts with {start!r}")
 
 
-def make_proxy(reactor: Any, directory: str, has_media: bool) -> tuple[Parts, Outbox]:
+def make_proxy(
+    reactor: Any, directory: str, has_media: bool, has_plugins: bool = False
+) -> tuple[Parts, Outbox]:
     host = "127.0.0.1"
     settings = config.parse(
         f"registration_file = {directory}/registrations.sqlite\n"
         f"rtp_proxy_enable = {int(has_media)}\nrtp_port_low = 20000\nrtp_port_high = 39999\n"
+        + (PLUGINS.format(directory=directory) if has_plugins else ""),
+        configure=configure,
     )
     inside = Interface("lan", IPv4Interface("10.0.0.1/24"))
     outside = Interface("wan", IPv4Interface("203.0.113.1/24"))
@@ -132,6 +139,8 @@ def make_proxy(reactor: Any, directory: str, has_media: bool) -> tuple[Parts, Ou
         user.sender = outbox
     parts.relaying._addresses = lambda side, is_ipv6: (host, host)
     parts.registrations.startService()
+    if parts.extensions is not None:
+        parts.extensions.startService()
     del service
     return parts, outbox
 
@@ -241,7 +250,12 @@ class _Timed:
 
 
 def steps(
-    calls: int, has_media: bool, bindings: int = 0, transactions: int = 0, callers: int = 1
+    calls: int,
+    has_media: bool,
+    bindings: int = 0,
+    transactions: int = 0,
+    callers: int = 1,
+    has_plugins: bool = False,
 ) -> Iterator[float]:
     """
     CPU seconds of each hundred calls; first 0.0, when the tables are filled.
@@ -253,7 +267,8 @@ def steps(
     # The callers are spread over all who are registered.
     stride = max(1, bindings // callers)
     with tempfile.TemporaryDirectory() as directory:
-        parts, outbox = make_proxy(_Timed(clock) if has_media else clock, directory, has_media)
+        reactor = _Timed(clock) if has_media else clock
+        parts, outbox = make_proxy(reactor, directory, has_media, has_plugins)
         bind(parts, bindings, clock.seconds())
         begin(parts, outbox, transactions)
         yield 0.0
@@ -266,6 +281,8 @@ def steps(
                 stopwatch.around(clock.advance)(1 / 300)
             yield stopwatch.spent
         parts.registrations.stopService()
+        if parts.extensions is not None:
+            parts.extensions.stopService()
 
 
 def main() -> None:
@@ -275,13 +292,22 @@ def main() -> None:
     parser.add_argument("--bindings", type=int, default=0, help="phones registered before")
     parser.add_argument("--transactions", type=int, default=0, help="live ones, begun before")
     parser.add_argument("--callers", type=int, default=1, help="phones that call in turn")
+    parser.add_argument("--plugins", action="store_true", help="with all of ours loaded")
+    parser.add_argument("--lines", action="store_true", help="with what plugins log")
     parser.add_argument(
         "--paced", action="store_true", help="wait for a line of input before each hundred calls"
     )
     options = parser.parse_args()
+    if not options.lines:
+        set_level("warn", "siptwist.plugins")
     spent = []
     for seconds in steps(
-        options.calls, options.media, options.bindings, options.transactions, options.callers
+        options.calls,
+        options.media,
+        options.bindings,
+        options.transactions,
+        options.callers,
+        options.plugins,
     ):
         spent.append(seconds)
         if options.paced:
@@ -291,6 +317,7 @@ def main() -> None:
         "calls": options.calls,
         "callers": options.callers,
         "media": options.media,
+        "plugins": options.plugins,
         "bindings": options.bindings,
         "transactions": options.transactions,
         "cpu_ms_per_call": round(sum(spent) * 1000 / options.calls, 4),

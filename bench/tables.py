@@ -1,5 +1,5 @@
 """
-What full tables change in the cost of a call.
+What full tables, or plugins, change in the cost of a call.
 
 Two processes, one with empty tables and one with full ones, make a hundred calls
 in turn: a machine that is slower for a while is slower for both.
@@ -53,12 +53,14 @@ class Paced:
         self.process.stdin.flush()
 
 
-def side_by_side(calls: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def side_by_side(
+    calls: int, less: tuple[str, ...], more: tuple[str, ...]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """
-    The figures of a process with empty tables and of one with full ones.
+    The figures of a process that has less to do, and of one that has more.
     """
     with ExitStack() as stack:
-        pair = [Paced(calls, *options) for options in (EMPTY, FULL)]
+        pair = [Paced(calls, *options) for options in (less, more)]
         for one in pair:
             stack.enter_context(one.process)
             # When something fails, the other one does not wait for ever.
@@ -76,18 +78,25 @@ def side_by_side(calls: int) -> tuple[dict[str, Any], dict[str, Any]]:
     return found[0], found[1]
 
 
-def compare(calls: int, runs: int) -> dict[str, Any]:
+def compare(
+    calls: int,
+    runs: int,
+    less: tuple[str, ...] = EMPTY,
+    more: tuple[str, ...] = FULL,
+    names: tuple[str, str] = ("empty", "full"),
+) -> dict[str, Any]:
     """
     The best figures of several pairs, and the median of their quotients.
     """
-    pairs = [side_by_side(calls) for _ in range(runs)]
-    quotients = [full["cpu_ms_per_call"] / empty["cpu_ms_per_call"] for empty, full in pairs]
-    empty, full = (
+    pairs = [side_by_side(calls, less, more) for _ in range(runs)]
+    quotients = [high["cpu_ms_per_call"] / low["cpu_ms_per_call"] for low, high in pairs]
+    low, high = (
         min(all, key=lambda one: one["cpu_ms_per_call"]) for all in zip(*pairs, strict=True)
     )
+    quotient = f"{names[1]}_to_{names[0]}"
     return {
-        "empty": empty,
-        "full": full,
-        "full_to_empty": round(statistics.median(quotients), 3),
-        "full_to_empty_of_each_run": [round(one, 3) for one in quotients],
+        names[0]: low,
+        names[1]: high,
+        quotient: round(statistics.median(quotients), 3),
+        f"{quotient}_of_each_run": [round(one, 3) for one in quotients],
     }

@@ -38,6 +38,8 @@ class LogCall:
         )
 
     def call_ended(self, call: EndedCall) -> None:
+        if not self._log.is_informing:
+            return
         self._log.info(
             "{what}: {caller} -> {callee}, {seconds:.0f} s [{reason}] [CID: {call_id}]",
             what="Not answered" if call.answered_at is None else "Call ended",

@@ -21,6 +21,7 @@ from siptwist.proxy.identity import Identity
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.session.dialogs import Dialogs
 from siptwist.proxy.ticket import Ticket
+from siptwist.sip.message import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,8 @@ def retargeted(ticket: Ticket, uri: str) -> Ticket:
     """
     The same request with another Request-URI.
     """
-    return ticket.with_request(ticket.request._replace(uri=uri))
+    request = ticket.request
+    return ticket.with_request(Request(request.method, uri, request.headers, request.body))
 
 
 def moved(uri: str, why: str) -> Reply:
