@@ -31,31 +31,52 @@ class Hook(NamedTuple):
     methods: frozenset[str] | None = None
 
 
+# Looked up without a further step; others are rare.
+_METHODS = frozenset(
+    "INVITE ACK BYE CANCEL REGISTER OPTIONS SUBSCRIBE NOTIFY PUBLISH MESSAGE INFO UPDATE "
+    "PRACK REFER".split()
+)
+
+
+class ByMethod(dict[str, tuple[Hook, ...]]):
+    """
+    The hooks for each method; those that want all of them for one that is not there.
+    """
+
+    def __init__(self, hooks: tuple[Hook, ...]) -> None:
+        self._others = tuple(hook for hook in hooks if hook.methods is None)
+        named = _METHODS.union(*(hook.methods or () for hook in hooks))
+        super().__init__(
+            {
+                method: tuple(
+                    hook for hook in hooks if hook.methods is None or method in hook.methods
+                )
+                for method in named
+            }
+        )
+
+    def __missing__(self, method: str) -> tuple[Hook, ...]:
+        return self._others
+
+
 class Chain:
     """
     The hooks of one stage, in the order of loading.  ``is_choosy`` says whether any
     of them wants to see some methods only.
     """
 
-    __slots__ = ("_by_method", "_others", "hooks", "is_choosy")
+    __slots__ = ("by_method", "hooks", "is_choosy")
 
     def __init__(self, hooks: Iterable[Hook] = ()) -> None:
         self.hooks = tuple(hooks)
-        self._others = tuple(hook for hook in self.hooks if hook.methods is None)
-        named = frozenset().union(*(hook.methods or () for hook in self.hooks))
-        self._by_method = {
-            method: tuple(
-                hook for hook in self.hooks if hook.methods is None or method in hook.methods
-            )
-            for method in named
-        }
-        self.is_choosy = bool(named)
+        self.by_method = ByMethod(self.hooks)
+        self.is_choosy = any(hook.methods is not None for hook in self.hooks)
 
     def of(self, method: str) -> tuple[Hook, ...]:
         """
         Those who want to see messages of a method.
         """
-        return self._by_method.get(method, self._others)
+        return self.by_method[method]
 
 
 class Failures:

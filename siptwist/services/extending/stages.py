@@ -15,7 +15,7 @@ from siptwist.proxy.decision import Decision, Drop, Forward, Reply
 from siptwist.proxy.passage import Passage
 from siptwist.proxy.session.records import Records
 from siptwist.proxy.ticket import Ticket
-from siptwist.services.extending.chains import Chain, Failures, Hook
+from siptwist.services.extending.chains import Chain, Failures
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, response_with_body, with_body
 from siptwist.sip.sdp import find_sdp
@@ -38,6 +38,7 @@ class Stages:
     def __init__(self, now: Callable[[], float], failures: Failures) -> None:
         self._now = now
         self._failures = failures
+        self._failed = failures.failed
         self._records = Records()
         self.chains = dict.fromkeys(STAGES, Chain())
 
@@ -84,7 +85,10 @@ class Stages:
 
     def validate(self, ticket: Ticket) -> Reply | Drop | None:
         request = ticket.request
-        for hook in self._hooks(self._validate, ticket.method, request):
+        hooks = self._validate.by_method[ticket.method]
+        if self._failed:
+            hooks = self._failures.without(hooks, request)
+        for hook in hooks:
             try:
                 found = hook.call(ticket)
                 if found is not None:
@@ -95,7 +99,10 @@ class Stages:
 
     def determine_target(self, ticket: Ticket, from_phone: bool) -> Ticket | Decision:
         request = ticket.request
-        for hook in self._hooks(self._determine_target, ticket.method, request):
+        hooks = self._determine_target.by_method[ticket.method]
+        if self._failed:
+            hooks = self._failures.without(hooks, request)
+        for hook in hooks:
             try:
                 found = hook.call(ticket, from_phone)
                 if found is None:
@@ -109,7 +116,10 @@ class Stages:
 
     def unknown_party(self, ticket: Ticket, from_phone: bool) -> Ticket | Decision | None:
         request = ticket.request
-        for hook in self._hooks(self._unknown_party, ticket.method, request):
+        hooks = self._unknown_party.by_method[ticket.method]
+        if self._failed:
+            hooks = self._failures.without(hooks, request)
+        for hook in hooks:
             try:
                 found = hook.call(ticket, from_phone)
                 if found is not None:
@@ -121,7 +131,10 @@ class Stages:
     def pre_proxy(self, forward: Forward) -> Decision:
         ticket = forward.ticket
         request = ticket.request
-        for hook in self._hooks(self._pre_proxy, ticket.method, request):
+        hooks = self._pre_proxy.by_method[ticket.method]
+        if self._failed:
+            hooks = self._failures.without(hooks, request)
+        for hook in hooks:
             try:
                 found = hook.call(forward)
                 if found is None:
@@ -157,7 +170,10 @@ class Stages:
         """
         A response is on its way back.
         """
-        for hook in self._hooks(self._response, passage.method, response):
+        hooks = self._response.by_method[passage.method]
+        if self._failed:
+            hooks = self._failures.without(hooks, response)
+        for hook in hooks:
             try:
                 found = hook.call(response, passage)
                 if found is not None:
@@ -198,14 +214,11 @@ class Stages:
 
     # How they are asked
 
-    def _hooks(self, chain: Chain, method: str, message: Request | Response) -> tuple[Hook, ...]:
-        hooks = chain.of(method)
-        if hooks and self._failures.failed:
-            return self._failures.without(hooks, message)
-        return hooks
-
     def _send(self, message: _Message, method: str, hop: Hop, side: Side) -> _Message:
-        for hook in self._hooks(self._post_proxy, method, message):
+        hooks = self._post_proxy.by_method[method]
+        if self._failed:
+            hooks = self._failures.without(hooks, message)
+        for hook in hooks:
             try:
                 found = hook.call(message, hop, side)
                 if found is not None:
@@ -229,7 +242,10 @@ class Stages:
             return message
         start, end = place
         before = sdp = message.body[start:end]
-        for hook in self._hooks(self._media, method, message):
+        hooks = self._media.by_method[method]
+        if self._failed:
+            hooks = self._failures.without(hooks, message)
+        for hook in hooks:
             try:
                 found = hook.call(sdp, message, from_phone)
                 if found is not None:
