@@ -20,6 +20,7 @@ _PROGRAMS = {
     "svmap": "sipvicious",
     "svwar": "sipvicious",
     "svcrack": "sipvicious",
+    "turnserver": "coturn",
 }
 
 
