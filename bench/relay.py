@@ -58,7 +58,9 @@ def serve() -> None:
     from siptwist.services.relaying import RelayingService
 
     reactor: Any = imported
-    service = RelayingService(reactor, lambda side, wide: (HOST, HOST), Chance().below, LOW, HIGH)
+    service = RelayingService(
+        reactor, lambda side, wide, near: (HOST, HOST), Chance().below, LOW, HIGH
+    )
     service.startService()  # type: ignore[no-untyped-call]
     spent = [cycle(service) for _ in range(6)]
     gc.collect()

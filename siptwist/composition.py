@@ -16,7 +16,9 @@ from siptwist.config import Settings
 from siptwist.logs import OwnLogger
 from siptwist.making import (
     make_authentication,
+    make_dejitter,
     make_identity,
+    make_listening,
     make_outbound_proxies,
     make_registrar,
     registration_path,
@@ -181,8 +183,10 @@ def _relaying(
     core: Core,
     chance: Callable[[int], int],
 ) -> RelayingService:
-    def facing(side: Side, wide: bool) -> tuple[str, str]:
+    def facing(side: Side, wide: bool, near: str) -> tuple[str, str]:
         identity = core.identity
+        if identity.insides:
+            identity = identity.toward(side, near)
         if wide and side in identity.wide:
             return identity.wide[side], identity.wide[side]
         return identity.bound[side], identity.facing(side).host
@@ -202,7 +206,7 @@ def _relaying(
         settings.rtp_dscp,
         hold_timeout=settings.hold_timeout,
         may_meet=may_meet[settings.direct_media],
-        dejitter=_dejitter(settings),
+        dejitter=make_dejitter(settings),
         ice=settings.ice == "lite",
     )
 
@@ -214,14 +218,6 @@ def _registrations(
     registrations = RegistrationService(path, reactor, locations, is_own)
     registrations.retire = core.retire
     return registrations
-
-
-def _dejitter(settings: Settings) -> dict[Side, float]:
-    delays = {
-        Side.OUTSIDE: settings.rtp_input_dejitter,
-        Side.INSIDE: settings.rtp_output_dejitter,
-    }
-    return {side: delay / 1e6 for side, delay in delays.items() if delay}
 
 
 def make_resolver(reactor: Any, bound: Iterable[str], chance: Callable[[int], int]) -> Resolver:
@@ -334,9 +330,7 @@ def compose(
     chance = Chance().below
 
     relaying = _relaying(settings, reactor, core, chance)
-    listening = ListeningService(
-        reactor, identity.bound, settings.sip_listen_port, settings.sip_dscp, identity.further
-    )
+    listening = make_listening(settings, reactor, core)
     registrations = _registrations(settings, reactor, core, rules.locations)
     transactions = TransactionService(reactor, listening)
     resolver = make_resolver(reactor, identity.bound.values(), chance)

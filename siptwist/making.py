@@ -9,12 +9,14 @@ from typing import Any
 
 from siptwist.config import Settings
 from siptwist.net import addresses
-from siptwist.proxy.identity import NOWHERE, Identity
+from siptwist.proxy.core import Core
+from siptwist.proxy.identity import NOWHERE, Identity, Inside
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.registration.registrar import Registrar
 from siptwist.proxy.routing import OutboundProxies
 from siptwist.proxy.screening.access import is_address
 from siptwist.services.authentication import AuthenticationService
+from siptwist.services.listening import ListeningService
 from siptwist.sip.hop import Hop, Side
 
 
@@ -52,8 +54,12 @@ def make_identity(settings: Settings, chosen: addresses.Chosen, public: str = ""
     """
     inside, outside = chosen.inbound.address, chosen.outbound.address
     port = settings.sip_listen_port
-    within = [one.network for one in (chosen.inbound, *chosen.further) if one.network is not None]
-    further = tuple((one.network.network, one.address) for one in chosen.further if one.network)
+    inbounds = [one for one in chosen.inbounds if one.network is not None]
+    networks = tuple([one.network.network for one in inbounds if one.network])
+    insides = [
+        Inside(one.address, network, one.wide)
+        for one, network in zip(inbounds, networks, strict=True)
+    ]
     if not public and is_address(settings.host_outbound):
         public = settings.host_outbound
     names = {settings.host_outbound.lower()} if settings.host_outbound else set()
@@ -61,10 +67,11 @@ def make_identity(settings: Settings, chosen: addresses.Chosen, public: str = ""
         Hop(inside or NOWHERE, port),
         Hop(public or outside or NOWHERE, port),
         {Side.INSIDE: inside, Side.OUTSIDE: outside},
-        tuple(one.network for one in within),
+        networks,
         frozenset(names),
         _wide(chosen),
-        further,
+        tuple(insides) if len(insides) > 1 else (),
+        addresses.source_toward,
     )
 
 
@@ -74,6 +81,26 @@ def _wide(chosen: addresses.Chosen) -> dict[Side, str]:
     """
     found = {Side.INSIDE: chosen.inbound.wide, Side.OUTSIDE: chosen.outbound.wide}
     return {side: address for side, address in found.items() if address}
+
+
+def make_listening(settings: Settings, reactor: Any, core: Core) -> ListeningService:
+    identity = core.identity
+    return ListeningService(
+        reactor,
+        identity.bound,
+        settings.sip_listen_port,
+        settings.sip_dscp,
+        identity.further_hosts,
+        lambda host: core.identity.nearest(host),
+    )
+
+
+def make_dejitter(settings: Settings) -> dict[Side, float]:
+    delays = {
+        Side.OUTSIDE: settings.rtp_input_dejitter,
+        Side.INSIDE: settings.rtp_output_dejitter,
+    }
+    return {side: delay / 1e6 for side, delay in delays.items() if delay}
 
 
 def make_outbound_proxies(settings: Settings) -> OutboundProxies:

@@ -90,11 +90,14 @@ def word(value: str) -> str:
     return value
 
 
-def interfaces(value: str) -> str:
+def words(value: str) -> str:
     """
-    Names of interfaces, with commas between them.
+    Words with commas between them, and blanks that mean nothing.
     """
-    return ",".join(word(name.strip()) for name in value.split(","))
+    found = [one.strip() for one in value.split(",")]
+    if not all(found):
+        raise ValueError(f"{value!r} has a comma too many")
+    return ",".join([word(one) for one in found])
 
 
 def host(value: str) -> str:
@@ -212,8 +215,8 @@ class Settings:
     """
 
     # Where the phones are, and where the world is.
-    if_inbound: str = option("auto", interfaces, "interface the phones are on, or several")
-    if_outbound: str = option("auto", interfaces, "interface toward the Internet; the first up")
+    if_inbound: str = option("auto", words, "interfaces the phones are on")
+    if_outbound: str = option("auto", words, "interface toward the Internet, and spare ones")
     host_outbound: str = option("", host, "our public name or address, behind a NAT router")
     sip_listen_port: int = option(5060, _PORT, "port for SIP, on both sides")
 

@@ -94,6 +94,12 @@ class SyntaxTests(SynchronousTestCase):
         settings = parse("\ufeffif_inbound = eth0\r\nif_outbound = ppp0\r\n")
         self.assertEqual((settings.if_inbound, settings.if_outbound), ("eth0", "ppp0"))
 
+    def test_several_interfaces(self) -> None:
+        """
+        Interfaces have commas between them, and blanks mean nothing.
+        """
+        self.assertEqual(parse("if_inbound = eth0, wlan0 ,tun0").if_inbound, "eth0,wlan0,tun0")
+
     def test_long_line(self) -> None:
         """
         Lines may be longer than the 1023 characters of siproxd.

@@ -90,6 +90,7 @@ class ValueTests(SynchronousTestCase):
             ("rtp_input_dejitter = 1500001", "1500001 is not between 0 and 1500000"),
             ("use_rport = 4", "4 is not between 0 and 3"),
             ("if_inbound = eth0 eth1", "'eth0 eth1' is not one word"),
+            ("if_outbound = eth0,,eth1", "'eth0,,eth1' has a comma too many"),
             ("host_outbound = a.example:5060", "'a.example:5060' is not a host name or an address"),
             (
                 "hosts_deny_sip = 10.0.0.256",

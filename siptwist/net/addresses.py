@@ -19,6 +19,7 @@ _LINUX_REQUESTS = (0x8915, 0x891B, 0x8913)
 _BSD_REQUESTS = (0xC0206921, 0xC0206925, 0xC0206911)
 _IFF_UP = 0x1
 _IFF_LOOPBACK = 0x8
+_IFF_RUNNING = 0x40
 _RTF_UP = 0x1
 # Temporary, failed, deprecated or tentative (RFC 4862): no address for a call.
 _IFA_UNSTABLE = 0x01 | 0x08 | 0x20 | 0x40
@@ -38,7 +39,8 @@ class Interface(NamedTuple):
     """
     A network interface and its first IPv4 address; ``network`` is None, and
     ``address`` empty, when it has none.  ``wide`` is its IPv6 address, which
-    serves media; empty without one.
+    serves media; empty without one.  ``has_carrier`` is whether somebody is at the other
+    end of its cable.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Interface(NamedTuple):
     is_up: bool = True
     is_loopback: bool = False
     wide: str = ""
+    has_carrier: bool = True
 
     @property
     def address(self) -> str:
@@ -68,7 +71,8 @@ class Chosen(NamedTuple):
     """
     The interfaces to use; ``reasons`` are sentences for the start message, and
     ``problems`` say what they lack now.  ``is_guess`` is whether there was no
-    default route to choose by.  ``further`` are other interfaces that phones are on.
+    default route to choose by.  ``further`` are more interfaces that face the phones,
+    some of which may be without an address.
     """
 
     inbound: Interface
@@ -78,6 +82,10 @@ class Chosen(NamedTuple):
     is_guess: bool = False
     further: tuple[Interface, ...] = ()
 
+    @property
+    def inbounds(self) -> tuple[Interface, ...]:
+        return (self.inbound, *self.further)
+
     def or_else(self, before: Chosen) -> Chosen:
         """
         This, with what it lacks as it was before: an interface that goes down will
@@ -86,10 +94,18 @@ class Chosen(NamedTuple):
         if self.is_guess and not before.is_guess:
             lack = "if_outbound = auto: there is no default route"
             return before._replace(problems=(*self.problems, lack))
+        known = {one.name: one for one in before.inbounds}
+        inbounds = [one if one.is_usable else known.get(one.name, one) for one in self.inbounds]
+        inbound, *further = _usable_first(inbounds)
         return self._replace(
-            inbound=self.inbound if self.inbound.is_usable else before.inbound,
+            inbound=inbound if inbound.is_usable else before.inbound,
             outbound=self.outbound if self.outbound.is_usable else before.outbound,
+            further=tuple(further),
         )
+
+
+def _usable_first(found: Sequence[Interface]) -> list[Interface]:
+    return sorted(found, key=lambda one: not one.is_usable)
 
 
 def find(if_inbound: str = AUTO, if_outbound: str = AUTO) -> Chosen:
@@ -107,8 +123,8 @@ def choose(
     Decide which interface faces the phones and which the world.  One that cannot
     be used, now, is without an address, and a problem.
 
-    :param if_inbound: names with commas between them, or ``"auto"``; so is ``if_outbound``.
-        Of several, the first that can be used is the one that we name ourselves by.
+    :param if_inbound: names with commas between them, all of which are used, or
+        ``"auto"``; of those in ``if_outbound`` the first is used that can be.
     :param found: every interface, in the order of the system.
     :param defaults: names of those with a default route, best first.
     """
@@ -128,12 +144,23 @@ class _Choice:
         self._is_guess = False
 
     def run(self, if_inbound: str, if_outbound: str) -> Chosen:
-        named, further = self._named("if_inbound", if_inbound)
-        outbound, _ = self._named("if_outbound", if_outbound)
-        outbound = outbound or self._outbound(named)
-        inbound = named or self._inbound(outbound)
-        reasons, problems = tuple(self._reasons), tuple(self._problems)
-        return Chosen(inbound, outbound, reasons, problems, self._is_guess, further)
+        named: list[Interface] = []
+        if if_inbound != AUTO:
+            named = [self._named("if_inbound", name) for name in if_inbound.split(",")]
+            named = _usable_first(named)
+        if if_outbound == AUTO:
+            outbound = self._outbound(named)
+        else:
+            outbound = self._first("if_outbound", if_outbound.split(","))
+        inbound, *further = named or [self._inbound(outbound)]
+        return Chosen(
+            inbound,
+            outbound,
+            tuple(self._reasons),
+            tuple(self._problems),
+            self._is_guess,
+            tuple(further),
+        )
 
     def _take(self, key: str, interface: Interface, why: str) -> Interface:
         self._reasons.append(f"{key} = {interface}: {why}")
@@ -143,18 +170,7 @@ class _Choice:
         self._problems.append(f"{key} = {name}: {why}")
         return Interface(name, None, is_up=False)
 
-    def _named(self, key: str, names: str) -> tuple[Interface | None, tuple[Interface, ...]]:
-        """
-        The first that can be used of those named, and the others; None for ``"auto"``.
-        """
-        if names == AUTO:
-            return None, ()
-        found = [self._get(key, name.strip()) for name in names.split(",") if name.strip()]
-        usable = [interface for interface in found if interface.is_usable] or found[:1]
-        first = usable[0] if usable else self._lack(key, names, "no interface is named")
-        return first, tuple(usable[1:])
-
-    def _get(self, key: str, name: str) -> Interface:
+    def _named(self, key: str, name: str) -> Interface:
         for interface in self._found:
             if interface.name == name:
                 if not interface.is_up:
@@ -165,7 +181,23 @@ class _Choice:
         known = ", ".join(map(str, self._found)) or "none"
         return self._lack(key, name, f"there is no such interface; there are {known}")
 
-    def _outbound(self, inbound: Interface | None) -> Interface:
+    def _first(self, key: str, names: Sequence[str]) -> Interface:
+        """
+        The first that can be used, best one with somebody at the other end.
+        """
+        found = {one.name: one for one in self._found if one.is_usable}
+        there = [found[name] for name in names if name in found]
+        best = next((one for one in there if one.has_carrier), there[0] if there else None)
+        if best is None or len(names) == 1:
+            named = [self._named(key, name) for name in names]
+            return named[0]
+        for name in names:
+            if name not in found:
+                self._named(key, name)
+        why = "as configured" if best.name == names[0] else f"{names[0]} cannot be used"
+        return self._take(key, best, why)
+
+    def _outbound(self, inbounds: Sequence[Interface]) -> Interface:
         usable = [interface for interface in self._found if interface.is_usable]
         for name in self._defaults:
             for interface in usable:
@@ -175,11 +207,11 @@ class _Choice:
         others = [interface for interface in usable if not interface.is_loopback]
         others.sort(key=lambda interface: _is_virtual(interface.name))
         for interface in others:
-            if inbound is None or interface.name != inbound.name:
+            if interface.name not in [one.name for one in inbounds]:
                 why = "there is no default route, and it is the first with an address"
                 return self._take("if_outbound", interface, why)
-        if inbound is not None and inbound.is_usable:
-            return self._take("if_outbound", inbound, "there is no other interface")
+        if inbounds and inbounds[0].is_usable:
+            return self._take("if_outbound", inbounds[0], "there is no other interface")
         for interface in usable:
             why = "there is no other interface; only this machine can use the proxy"
             return self._take("if_outbound", interface, why)
@@ -258,20 +290,21 @@ def default_interfaces(found: Sequence[Interface]) -> tuple[str, ...]:
         names = ()
     if names:
         return names
-    source = _source_address()
+    # It is for documentation: only a default route leads there.
+    source = source_toward("198.51.100.1")
     return tuple(interface.name for interface in found if interface.address == source)
 
 
-def _source_address() -> str | None:
+def source_toward(host: str) -> str:
     """
-    The address that packets to the Internet would come from; none are sent.
+    Our address that packets to a host would come from, "" for none; nothing is sent.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            # 198.51.100.0/24 is for documentation: only a default route leads there.
-            probe.connect(("198.51.100.1", 9))
+            probe.connect((host, 9))
         except OSError:
-            return None
+            return ""
         return str(probe.getsockname()[0])
 
 
@@ -321,7 +354,13 @@ def _describe(asked: socket.socket, name: str) -> Interface:
         # struct sockaddr_in: family, port, address.
         host, mask = IPv4Address(address[4:8]), IPv4Address(netmask[4:8])
         network = IPv4Interface(f"{host}/{mask}")
-    return Interface(name, network, bool(bits & _IFF_UP), bool(bits & _IFF_LOOPBACK))
+    return Interface(
+        name,
+        network,
+        bool(bits & _IFF_UP),
+        bool(bits & _IFF_LOOPBACK),
+        has_carrier=bool(bits & _IFF_RUNNING),
+    )
 
 
 def _ask(asked: socket.socket, request: int, name: str) -> bytes | None:

@@ -95,7 +95,7 @@ class Direction:
         host = source.host
         return (
             identity.is_inside_address(host)
-            or host in identity.bound.values()
+            or host in identity.bound_hosts
             or host.startswith("127.")
             or bool(self._locations.by_hop(source))
         )
@@ -109,7 +109,7 @@ class Direction:
         host = source.host
         if identity.one_socket:
             return is_listed or is_local(host) or identity.is_inside_address(host)
-        return side is Side.INSIDE or host in identity.bound.values() or host.startswith("127.")
+        return side is Side.INSIDE or host in identity.bound_hosts or host.startswith("127.")
 
     def side_of(self, hop: Hop, identity: Identity) -> Side:
         """

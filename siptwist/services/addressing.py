@@ -126,10 +126,11 @@ class AddressService(Service):
         self._complaints[about] = text
 
     def _become(self, new: Identity) -> Any:
-        old, is_bound = self._core.identity, self._listening.is_at(new.bound, new.further)
+        old, further = self._core.identity, new.further_hosts
+        is_bound = self._listening.is_at(new.bound, further)
         if is_bound and _addresses(new) == _addresses(old):
             return None
-        moved = None if is_bound else self._listening.move(new.bound, new.further)
+        moved = None if is_bound else self._listening.move(new.bound, further)
         if isinstance(moved, Deferred):
             return moved.addCallbacks(lambda _: self._adopt(new), self._stay)
         self._adopt(new)
@@ -140,7 +141,7 @@ class AddressService(Service):
         old, self._core.identity = self._core.identity, new
         self._log.info(
             "Our addresses changed: phones use {inside}, the outside sees {outside}",
-            inside=str(new.inside),
+            inside=new.told_inside,
             outside=str(new.outside),
         )
         try:
@@ -185,4 +186,5 @@ class AddressService(Service):
 
 
 def _addresses(identity: Identity) -> tuple[object, ...]:
-    return identity.inside, identity.outside, identity.bound, identity.wide, identity.further
+    one = identity
+    return one.inside, one.outside, one.bound, one.wide, one.insides

@@ -119,7 +119,8 @@ class AnnouncingService(Service):
         yield from self._chosen.reasons
         phones, world = (self._identity.facing(side) for side in (Side.INSIDE, Side.OUTSIDE))
         if phones.host != NOWHERE:
-            yield f"Phones: set the outbound proxy to {phones}"
+            near = ", what is in their network" if self._identity.insides else ""
+            yield f"Phones: set the outbound proxy to {self._identity.told_inside}{near}"
         if world.host != NOWHERE:
             yield f"The outside sees {world}{self._by_name()}"
         yield self._registrations()

@@ -183,7 +183,8 @@ class KeepaliveService(Service):
         self._asked.add(mask)
         try:
             branch = MAGIC_COOKIE + new_tag() + new_tag()
-            request = make_ping(binding, self._core.identity, branch, new_tag())
+            identity = self._core.identity.toward(binding.side, binding.hop.host)
+            request = make_ping(binding, identity, branch, new_tag())
             self._transactions.send(request, branch, binding.hop, binding.side, mask, asker=self)
         except Exception:
             self._asked.discard(mask)

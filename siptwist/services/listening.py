@@ -5,7 +5,7 @@ The SIP sockets: one that faces each side, or one for both.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from errno import EADDRNOTAVAIL
 from typing import Any
 
@@ -21,39 +21,26 @@ from siptwist.logs import logger
 from siptwist.net.rtp.pairs import mark
 from siptwist.net.udp import UDPTransport
 from siptwist.net.undeliverable import listen
-from siptwist.proxy.identity import Network
-from siptwist.proxy.screening.access import is_in
 from siptwist.sip.hop import Hop, Side
 
 _BUFFER = 4 * 1024 * 1024
-# Phones whose socket is remembered.
-_REMEMBERED = 4096
 
 
-# Further addresses inside, by the networks that they are for.
-Further = Sequence[tuple[Network, str]]
 # A socket of ours: the side it faces, and its address; "" is any.
 Place = tuple[Side, str]
 
 
-def sockets(addresses: Mapping[Side, str], further: Further = ()) -> set[Place]:
+def places(addresses: Mapping[Side, str], further: Collection[str] = ()) -> set[Place]:
     """
-    The sockets wanted: one for each address, or one for all when both sides share theirs.
-    """
-    found = set(places(addresses).values())
-    if (Side.INSIDE, "") not in found:
-        found.update((Side.INSIDE, address) for _, address in further)
-    return found
+    The sockets wanted: none on a side without an address.
 
-
-def places(addresses: Mapping[Side, str]) -> dict[Side, Place]:
-    """
-    The sockets that face each side: none one without an address.
+    :param further: more addresses inside.
     """
     inside, outside = addresses[Side.INSIDE], addresses[Side.OUTSIDE]
-    if inside and inside == outside:
-        return dict.fromkeys(Side, (Side.INSIDE, ""))
-    return {side: (side, address) for side, address in addresses.items() if address}
+    if outside and outside in (inside, *further):
+        return {(Side.INSIDE, "")}
+    found = [*addresses.items(), *[(Side.INSIDE, address) for address in further]]
+    return {(side, address) for side, address in found if address}
 
 
 @implementer(IMessageSender)
@@ -64,8 +51,8 @@ class ListeningService(Service):
 
     :param addresses: our address on each side; when both are the same, one
         wildcard socket serves both.  "" is none: its interface is down.
-    :param further: other addresses of ours inside: those in their networks hear us
-        from there.
+    :param further: our other addresses inside; ``nearest`` says which of them all a
+        host is reached from.
 
     ``reports`` is told what could not be sent.
     """
@@ -80,16 +67,19 @@ class ListeningService(Service):
         addresses: Mapping[Side, str],
         port: int,
         dscp: int = 0,
-        further: Further = (),
+        further: Collection[str] = (),
+        nearest: Callable[[str], str] | None = None,
     ) -> None:
         self._reactor = reactor
         self._addresses = addresses
+        self._further = further
+        self._nearest = nearest
         self._port = port
         self._dscp = dscp
         self._transports: dict[Side, UDPTransport] = {}
+        # Those inside by their address, when there are several.
+        self._inside: dict[str, UDPTransport] = {}
         self._ports: dict[Place, Any] = {}
-        self._further = further
-        self._nearest: dict[str, UDPTransport | None] = {}
 
     def privilegedStartService(self) -> None:
         """
@@ -108,20 +98,20 @@ class ListeningService(Service):
             self.privilegedStartService()
         Service.startService(self)
 
-    def is_at(self, addresses: Mapping[Side, str], further: Further = ()) -> bool:
+    def is_at(self, addresses: Mapping[Side, str], further: Collection[str] = ()) -> bool:
         """
         Whether we have all the sockets for these addresses, and no others.
         """
-        return sockets(addresses, further) == set(self._ports)
+        return places(addresses, further) == set(self._ports)
 
-    def move(self, addresses: Mapping[Side, str], further: Further = ()) -> Deferred[None]:
+    def move(self, addresses: Mapping[Side, str], further: Collection[str] = ()) -> Deferred[None]:
         """
         Leave the addresses that are no longer ours, and bind those that are new.
 
         :returns: a ``Deferred`` that fails with :class:`SIPTwistError` when they
             cannot be bound; then we try again when told the next time.
         """
-        wanted = sockets(addresses, further)
+        wanted = places(addresses, further)
 
         def bind(_: object) -> None:
             self._addresses, self._further = addresses, further
@@ -131,22 +121,37 @@ class ListeningService(Service):
 
     def _close(self, is_wrong: Callable[[Place], bool]) -> Deferred[Any]:
         left = [self._ports.pop(place) for place in list(self._ports) if is_wrong(place)]
-        for side, transport in list(self._transports.items()):
-            if any(port.protocol is transport for port in left):
-                del self._transports[side]
+        self._know()
         return gatherResults([maybeDeferred(port.stopListening) for port in left])
 
     def _bind(self) -> None:
-        for side, place in places(self._addresses).items():
-            port = self._ports.get(place) or self._listen(place)
-            if port is not None:
-                self._transports[side] = port.protocol
-        for place in sockets(self._addresses, self._further):
-            if place not in self._ports:
+        """
+        :raises SIPTwistError: for the first that cannot be bound, once all others are.
+        """
+        errors: list[SIPTwistError] = []
+        for place in places(self._addresses, self._further) - set(self._ports):
+            try:
                 self._listen(place)
-        self._nearest.clear()
+            except SIPTwistError as error:
+                errors.append(error)
+        self._know()
+        if errors:
+            raise errors[0]
 
-    def _listen(self, place: Place) -> Any:
+    def _know(self) -> None:
+        """
+        Note which sockets there are now.
+        """
+        ports = {place: port.protocol for place, port in self._ports.items()}
+        if (Side.INSIDE, "") in ports:
+            self._transports, self._inside = dict.fromkeys(Side, ports[Side.INSIDE, ""]), {}
+            return
+        found = {side: ports.get((side, address)) for side, address in self._addresses.items()}
+        self._transports = {side: port for side, port in found.items() if port is not None}
+        inside = {address: port for (side, address), port in ports.items() if side is Side.INSIDE}
+        self._inside = inside if self._further else {}
+
+    def _listen(self, place: Place) -> None:
         side, address = place
         transport = UDPTransport(self.receiver, side, reports=self.reports)
         try:
@@ -155,26 +160,13 @@ class ListeningService(Service):
             if not self.running and getattr(error.socketError, "errno", 0) == EADDRNOTAVAIL:
                 # Gone since we looked; it is followed once we run.
                 self._log.warn("{address} is not ours any more", address=address)
-                return None
+                return
             raise SIPTwistError(
                 f"sip_listen_port: cannot bind {address or '0.0.0.0'}:{self._port} (UDP): "
                 f"{error.socketError}"
             ) from error
         self._ports[place] = port
         self._tune(port)
-        return port
-
-    def _near(self, host: str) -> UDPTransport | None:
-        """
-        The socket in the network of a phone, if that is one of the further ones.
-        """
-        if host not in self._nearest:
-            if len(self._nearest) >= _REMEMBERED:
-                self._nearest.clear()
-            found = [at for network, at in self._further if is_in(host, (network,))]
-            port = self._ports.get((Side.INSIDE, found[0])) if found else None
-            self._nearest[host] = port and port.protocol
-        return self._nearest[host]
 
     def _tune(self, port: Any) -> None:
         handle = getattr(port, "socket", None)
@@ -194,8 +186,8 @@ class ListeningService(Service):
 
     def send(self, data: bytes, hop: Hop, side: Side) -> None:
         transport = self._transports.get(side)
-        if self._further and side is Side.INSIDE:
-            transport = self._near(hop.host) or transport
+        if self._inside and side is Side.INSIDE and self._nearest is not None:
+            transport = self._inside.get(self._nearest(hop.host), transport)
         if transport is not None:
             transport.send(data, hop)
         elif self.reports is not None:

@@ -35,9 +35,10 @@ SWEEP_SECONDS, SHORTEST_SWEEP = 15.0, 1.0
 #: Seconds until a call on hold is given up.
 HELD_SECONDS = 12 * 3600.0
 
-#: ``addresses(side, wide)`` is the host to bind on ``side`` and the host to advertise:
-#: addresses of IPv6 when that is ``wide`` and the side has one, else of IPv4.
-Addresses = Callable[[Side, bool], tuple[str, str]]
+#: ``addresses(side, wide, near)`` is the host to bind on ``side`` and the host to advertise:
+#: addresses of IPv6 when that is ``wide`` and the side has one, else of IPv4.  With several
+#: on a side they are those by which ``near`` is reached, a peer, or that is our own or was.
+Addresses = Callable[[Side, bool, str], tuple[str, str]]
 
 
 #: Told of each call that is closed: its key, why, and its media if it had any.
@@ -166,9 +167,11 @@ class RelayingService(Service):
             raise SIPError("Answer Without Offer", 481)
         other = party.other
         if call is None:
-            host = self._addresses(key.side(other), False)[1]
+            near = receivers[0] if receivers else ""
+            host = self._addresses(key.side(other), False, near)[1]
             return tuple([Endpoint(host, 0, 0) for one in streams])
-        host = self._addresses(key.side(other), ":" in call.hosts.get(other, ""))[1]
+        near = call.hosts.get(other, "")
+        host = self._addresses(key.side(other), ":" in near, near)[1]
         return self._table.tell(call, description, offer, receivers, host)
 
     def confirm(self, key: CallKey, branch: str) -> None:
@@ -225,7 +228,8 @@ class RelayingService(Service):
                 if call.key.side(party) is side:
                     self._move(call, party, now)
         # Ports of an address that was ours rest for nobody.
-        ours = {self._addresses(one, wide)[0] for one in Side for wide in (False, True)}
+        ours = {self._addresses(one, wide, "")[0] for one in Side for wide in (False, True)}
+        ours.update(host for call in self._table for host in call.hosts.values())
         self._pools = {host: pool for host, pool in self._pools.items() if host in ours}
 
     def _move(self, call: MediaCall, party: Party, now: float) -> None:
@@ -233,9 +237,9 @@ class RelayingService(Service):
         Let the sockets of a call that face ``party`` follow our address.
         """
         key = call.key
-        host = self._addresses(key.side(party), ":" in call.hosts[party])[0]
+        host = self._facing(key, party, call.hosts[party])[0]
         call.hosts[party] = host
-        told = [self._addresses(key.side(one), ":" in call.hosts[one])[1] for one in Party]
+        told = [self._facing(key, one, call.hosts[one])[1] for one in Party]
         bridged = self._bridges.part(call)
         for stream in filter(None, map(call.stream, range(MAX_STREAMS))):
             self._table.ours.discard(stream)
@@ -250,6 +254,9 @@ class RelayingService(Service):
             self._table.ours.add(stream, *told)
         for out, back in bridged:
             self._bridges.connect(out, back)
+
+    def _facing(self, key: CallKey, party: Party, near: str) -> tuple[str, str]:
+        return self._addresses(key.side(party), ":" in near, near)
 
     def _follow(
         self, key: CallKey, stream: MediaStream, party: Party, host: str, now: float
@@ -266,7 +273,7 @@ class RelayingService(Service):
         self, call: MediaCall, description: Description, receivers: tuple[str, ...], now: float
     ) -> None:
         wanted = call.wanting(description.streams)
-        opened = self._open(call, description.party, wanted, receivers, now) if wanted else []
+        opened = self._open(call, description, wanted, receivers, now) if wanted else []
         if opened and self._table.get(call.key) is None:
             self._table.add(call)
             self._log.debug(
@@ -280,21 +287,21 @@ class RelayingService(Service):
     def _open(
         self,
         call: MediaCall,
-        party: Party,
+        description: Description,
         wanted: list[StreamOffer],
         receivers: tuple[str, ...],
         now: float,
     ) -> list[MediaStream]:
         """
         Bind sockets for every wanted stream, or for none: of the family that
-        ``party`` describes, and of that which its peer is reached by.
+        the party describes, and of that which its peer is reached by.
         """
-        here = ":" in wanted[0].endpoint.host
-        there = bool(receivers) and ":" in receivers[0]
-        is_caller, key = party is Party.CALLER, call.key
-        near, far = (here, there) if is_caller else (there, here)
-        caller_host, caller_told = self._addresses(key.caller_side, near)
-        callee_host, callee_told = self._addresses(key.callee_side, far)
+        here = (":" in wanted[0].endpoint.host, description.signaling_host)
+        there = receivers[0] if receivers else ""
+        is_caller, key = description.party is Party.CALLER, call.key
+        near, far = (here, (":" in there, there)) if is_caller else ((":" in there, there), here)
+        caller_host, caller_told = self._addresses(key.caller_side, *near)
+        callee_host, callee_told = self._addresses(key.callee_side, *far)
         call.hosts = {Party.CALLER: caller_host, Party.CALLEE: callee_host}
         caller = (self._pool(caller_host), caller_host)
         callee = (self._pool(callee_host), callee_host)

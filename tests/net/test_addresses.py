@@ -106,22 +106,15 @@ class SeveralTests(SynchronousTestCase):
         When the first is down we name ourselves by the next.
         """
         chosen = self.choose(BRIDGE._replace(is_up=False), WG, PPP)
-        self.assertEqual((chosen.inbound, chosen.further), (WG, ()))
+        self.assertEqual((chosen.inbound, chosen.further[0].address), (WG, ""))
 
     def test_all_down(self) -> None:
         """
         When all are down there is no address, and a problem for each.
         """
         chosen = self.choose(PPP)
-        self.assertEqual((chosen.inbound.address, chosen.further), ("", ()))
+        self.assertEqual([one.address for one in chosen.inbounds], ["", ""])
         self.assertEqual(len(chosen.problems), 3)
-
-    def test_none_named(self) -> None:
-        """
-        A list of nothing names none.
-        """
-        chosen = choose(",", "ppp0", (BRIDGE, PPP), ())
-        self.assertEqual(chosen.problems, ("if_inbound = ,: no interface is named",))
 
 
 class ChooseTests(SynchronousTestCase):
@@ -252,6 +245,35 @@ class ChooseTests(SynchronousTestCase):
         chosen = self.auto()
         self.assertIn("no interface is up with an IPv4 address", chosen.problems[0])
         self.assertFalse(chosen.inbound.is_usable or chosen.outbound.is_usable)
+
+    def test_several(self) -> None:
+        """
+        All interfaces named for the phones are used, those that can be first; of those
+        toward the Internet the first that can be, best with somebody at its other end.
+        """
+        down = interface("br0", "192.168.1.1/24", up=False)
+        chosen = choose("br0,eth0", "wlan9,ppp0", (LO, down, ETH0, PPP), ())
+        self.assert_chosen(chosen, ETH0, PPP)
+        self.assertEqual([one.name for one in chosen.inbounds], ["eth0", "br0"])
+        self.assertEqual(chosen.problems[0], "if_inbound = br0: the interface is down")
+        self.assertIn("wlan9 cannot be used", chosen.reasons[-1])
+        unplugged = ETH0._replace(has_carrier=False)
+        self.assert_chosen(choose("lo", "eth0,ppp0", (LO, unplugged, PPP), ()), LO, PPP)
+        self.assert_chosen(choose("lo", "eth0,ppp0", (LO, unplugged), ()), LO, unplugged)
+        nothing = choose("lo", "eth0,ppp0", (LO,), ())
+        self.assertEqual(
+            [text[:18] for text in nothing.problems], ["if_outbound = eth0", "if_outbound = ppp0"]
+        )
+
+    def test_several_go_down(self) -> None:
+        """
+        Each of several interfaces of the phones keeps its address while it is down, and
+        the one that is named first leads as soon as it has one.
+        """
+        before = choose("br0,eth0", "ppp0", (ETH0, PPP), ())
+        self.assert_chosen(before, ETH0, PPP)
+        after = choose("br0,eth0", "ppp0", (BRIDGE, PPP), ()).or_else(before)
+        self.assertEqual(after.inbounds, (BRIDGE, ETH0))
 
     def test_goes_down(self) -> None:
         """

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from siptwist.proxy.identity import Identity
+from siptwist.proxy.identity import Identity, Inside
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.uri import SIPURI
 from tests.proxy.asking import ONE_SOCKET, TWO_SOCKETS
@@ -17,6 +17,89 @@ from tests.proxy.asking import ONE_SOCKET, TWO_SOCKETS
 OTHER_PORT = Identity(
     Hop("10.0.0.1", 5070), Hop("2001:db8::7", 5070), dict.fromkeys(Side, "10.0.0.1")
 )
+
+
+class InsidesTests(SynchronousTestCase):
+    """
+    Several addresses inside.
+    """
+
+    def setUp(self) -> None:
+        self.asked: list[str] = []
+        self.routes = {"10.9.0.1": "10.8.0.1", "192.0.2.1": "203.0.113.7"}
+        self.identity = replace(
+            TWO_SOCKETS,
+            insides=(
+                Inside("10.0.0.1", ip_network("10.0.0.0/16")),
+                Inside("10.0.1.1", ip_network("10.0.1.0/24"), "2001:db8::1"),
+                Inside("10.8.0.1", ip_network("10.8.0.1/32")),
+            ),
+            source=self.source,
+        )
+
+    def source(self, host: str) -> str:
+        self.asked.append(host)
+        return self.routes.get(host, "")
+
+    def toward(self, host: str) -> str:
+        return self.identity.toward(Side.INSIDE, host).inside.host
+
+    def test_by_network(self) -> None:
+        """
+        A phone is told the address in its network, of two networks in the smaller one.
+        """
+        self.assertEqual(self.toward("10.0.0.9"), "10.0.0.1")
+        self.assertEqual(self.toward("10.0.1.9"), "10.0.1.1")
+        self.assertEqual(self.asked, [])
+
+    def test_by_route(self) -> None:
+        """
+        Who is in none of our networks is told the address that the system reaches it
+        from, if that is one inside, else the first; the system is asked once.
+        """
+        for _ in range(2):
+            self.assertEqual(self.toward("10.9.0.1"), "10.8.0.1")
+            self.assertEqual(self.toward("192.0.2.1"), "10.0.0.1")
+        self.assertEqual(self.asked, ["10.9.0.1", "192.0.2.1"])
+        self.assertEqual([self.toward(host) for host in ("", "phone.example")], ["10.0.0.1"] * 2)
+
+    def test_of_our_own(self) -> None:
+        """
+        An address of ours leads to itself, one of IPv6 to its interface.
+        """
+        self.assertEqual(self.toward("10.8.0.1"), "10.8.0.1")
+        self.assertEqual(self.toward("2001:db8::1"), "10.0.1.1")
+        self.assertEqual(self.identity.sender("10.0.1.1", Side.INSIDE), "10.0.1.1")
+
+    def test_what_is_told(self) -> None:
+        """
+        All that a phone is told is of one address; all of them are ours to everybody.
+        """
+        seen = self.identity.toward(Side.INSIDE, "10.0.1.9")
+        self.assertEqual(seen.sent_by[Side.INSIDE], "10.0.1.1:5060")
+        self.assertEqual(seen.record_routes[Side.INSIDE][1], "<sip:10.0.1.1;lr>")
+        self.assertEqual(seen.bound[Side.INSIDE], "10.0.1.1")
+        self.assertEqual(seen.wide[Side.INSIDE], "2001:db8::1")
+        self.assertEqual(seen.outside, self.identity.outside)
+        for one in (seen, self.identity):
+            for host in ("10.0.0.1", "10.0.1.1", "10.8.0.1"):
+                self.assertTrue(one.is_own(SIPURI.parse(f"sip:x@{host}")))
+                self.assertIn(f"<sip:{host};lr>", one.own_routes)
+
+    def test_outside(self) -> None:
+        """
+        Outside we are one; with one address inside everybody is told the same.
+        """
+        self.assertIs(self.identity.toward(Side.OUTSIDE, "10.0.1.9"), self.identity)
+        self.assertIs(TWO_SOCKETS.toward(Side.INSIDE, "10.0.1.9"), TWO_SOCKETS)
+
+    def test_one_of_them_outside(self) -> None:
+        """
+        An interface on both sides means one socket for all.
+        """
+        self.assertFalse(self.identity.one_socket)
+        bound = {**self.identity.bound, Side.OUTSIDE: "10.0.1.1"}
+        self.assertTrue(replace(self.identity, bound=bound).one_socket)
 
 
 class IdentityTests(SynchronousTestCase):

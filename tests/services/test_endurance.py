@@ -113,7 +113,7 @@ class RelayTests(EnduranceCase):
         reactor = WatchingReactor()
         hosts = {Side.INSIDE: "127.0.0.1", Side.OUTSIDE: "127.0.1.1"}
         service = RelayingService(
-            reactor, lambda side, wide: (hosts[side],) * 2, Chance().below, 20000, 39999
+            reactor, lambda side, wide, near: (hosts[side],) * 2, Chance().below, 20000, 39999
         )
         service.startService()
         self.addCleanup(service.stopService)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import errno
 import socket
-from ipaddress import ip_network
 from typing import Any
 
 from twisted.internet.interfaces import IReactorUDP
@@ -17,7 +16,7 @@ from zope.interface.verify import verifyObject
 from siptwist.errors import SIPTwistError
 from siptwist.interfaces import IMessageReceiver, IMessageSender, IUndeliverable
 from siptwist.net.undeliverable import MAX_DATAGRAM
-from siptwist.services.listening import Further, ListeningService
+from siptwist.services.listening import ListeningService
 from siptwist.sip.hop import Hop, Side
 from tests.net.fakes_udp import MemorySocket, MemoryUDPPort, MemoryUDPReactor
 
@@ -78,15 +77,9 @@ class ListeningTests(SynchronousTestCase):
         self.reactor = SizedReactor()
         self.receiver = Receiver()
 
-    def start(
-        self,
-        inside: str = INSIDE[0],
-        outside: str = OUTSIDE[0],
-        dscp: int = 0,
-        further: Further = (),
-    ) -> None:
+    def start(self, inside: str = INSIDE[0], outside: str = OUTSIDE[0], dscp: int = 0) -> None:
         addresses = {Side.INSIDE: inside, Side.OUTSIDE: outside}
-        self.service = ListeningService(self.reactor, addresses, 5060, dscp, further)
+        self.service = ListeningService(self.reactor, addresses, 5060, dscp)
         self.service.receiver = self.receiver
         self.service.privilegedStartService()
         self.service.startService()
@@ -133,38 +126,60 @@ class ListeningTests(SynchronousTestCase):
         self.assertIs(self.reactor.ports[INSIDE], inside)
         self.assertEqual(set(self.reactor.ports), {INSIDE, ("203.0.113.9", 5060)})
 
-    def test_further_networks(self) -> None:
-        """
-        Phones in a further network hear us from our address there, all others from the first
-        (siproxd's fault R10: one inbound interface).
-        """
-        self.start(further=((ip_network("10.0.1.0/24"), "10.0.1.1"),))
-        far = ("10.0.1.1", 5060)
-        self.assertEqual(set(self.reactor.ports), {INSIDE, OUTSIDE, far})
-        for host in ("10.0.1.7", "10.0.1.7", "10.0.0.7", "192.0.2.1"):
-            self.service.send(b"x", Hop(host, 5062), Side.INSIDE)
-        self.service.send(b"x", Hop("10.0.1.7", 5062), Side.OUTSIDE)
-        counts = [len(self.reactor.ports[place].sent) for place in (far, INSIDE, OUTSIDE)]
-        self.assertEqual(counts, [2, 2, 1])
+    def start_several(self, outside: str = OUTSIDE[0]) -> None:
+        addresses = {Side.INSIDE: INSIDE[0], Side.OUTSIDE: outside}
+        nearest = {"192.0.2.1": INSIDE[0], "192.0.2.2": "10.0.1.1"}
+        self.service = ListeningService(
+            self.reactor, addresses, 5060, 0, ("10.0.1.1",), nearest.__getitem__
+        )
+        self.service.receiver = self.receiver
+        self.service.privilegedStartService()
 
-    def test_further_network_gone(self) -> None:
+    def test_several_inside(self) -> None:
         """
-        A further network that goes away takes its socket along, and no other.
+        With several addresses inside each host is sent to from the nearest (siproxd's
+        fault R10: one inbound interface).
         """
-        self.start(further=((ip_network("10.0.1.0/24"), "10.0.1.1"),))
+        self.start_several()
+        more = ("10.0.1.1", 5060)
+        self.assertEqual(set(self.reactor.ports), {INSIDE, more, OUTSIDE})
+        for address, host in ((INSIDE, "192.0.2.1"), (more, "192.0.2.2")):
+            self.service.send(b"x", Hop(host, 5062), Side.INSIDE)
+            self.assertEqual(self.reactor.ports[address].sent, [(b"x", (host, 5062))])
+        self.reactor.ports[more].deliver(b"y", ("192.0.2.2", 5062))
+        self.assertEqual(self.receiver.received, [(b"y", Hop("192.0.2.2", 5062), Side.INSIDE)])
+
+    def test_several_and_one_of_them_outside(self) -> None:
+        """
+        When one of several interfaces inside faces the world, too, one socket serves all.
+        """
+        self.start_several(outside="10.0.1.1")
+        self.assertEqual(list(self.reactor.ports), [("0.0.0.0", 5060)])
+        for side in Side:
+            self.service.send(b"x", Hop("192.0.2.2", 5062), side)
+        self.assertEqual(len(self.reactor.ports["0.0.0.0", 5060].sent), 2)
+
+    def test_one_of_several_gone(self) -> None:
+        """
+        An address inside that goes away takes its socket along, and no other.
+        """
+        self.start_several()
         addresses = {Side.INSIDE: INSIDE[0], Side.OUTSIDE: OUTSIDE[0]}
         self.assertFalse(self.service.is_at(addresses))
         self.successResultOf(self.service.move(addresses))
         self.assertEqual(set(self.reactor.ports), {INSIDE, OUTSIDE})
-        self.service.send(b"x", Hop("10.0.1.7", 5062), Side.INSIDE)
+        self.service.send(b"x", Hop("192.0.2.2", 5062), Side.INSIDE)
         self.assertEqual(len(self.reactor.ports[INSIDE].sent), 1)
 
-    def test_further_within_one_socket(self) -> None:
+    def test_one_of_several_taken(self) -> None:
         """
-        Where one socket hears all addresses there is no further one.
+        Of several addresses the others are bound when one cannot be.
         """
-        self.start(outside=INSIDE[0], further=((ip_network("10.0.1.0/24"), "10.0.1.1"),))
-        self.assertEqual(list(self.reactor.ports), [("0.0.0.0", 5060)])
+        self.start()
+        self.reactor.taken.add(("10.0.1.1", 5060))
+        addresses = {Side.INSIDE: INSIDE[0], Side.OUTSIDE: "203.0.113.9"}
+        self.failureResultOf(self.service.move(addresses, ("10.0.1.1",)), SIPTwistError)
+        self.assertEqual(set(self.reactor.ports), {INSIDE, ("203.0.113.9", 5060)})
 
     def test_no_address(self) -> None:
         """

@@ -73,7 +73,7 @@ class RelayingCase(SynchronousTestCase):
         globalLogPublisher.addObserver(self.events.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
 
-    def addresses_of(self, side: Side, wide: bool) -> tuple[str, str]:
+    def addresses_of(self, side: Side, wide: bool, near: str) -> tuple[str, str]:
         return self.wide.get(side, self.addresses[side]) if wide else self.addresses[side]
 
     def caller(self, *ports: int, key: CallKey = KEY, held: bool = False) -> tuple[Endpoint, ...]:
@@ -758,7 +758,11 @@ class WatchedServiceTests(SynchronousTestCase):
         self.patch(relay.select, "epoll", FakePoll)
         reactor = WatchingClock()
         service = RelayingService(
-            reactor, lambda side, wide: (INSIDE, INSIDE), random.Random(1).randrange, 7000, 7099
+            reactor,
+            lambda side, wide, near: (INSIDE, INSIDE),
+            random.Random(1).randrange,
+            7000,
+            7099,
         )
         service.startService()
         service.describe(KEY, Party.CALLER, lines(PHONE), PHONE[0], True)

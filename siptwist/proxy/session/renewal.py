@@ -27,6 +27,9 @@ def changed_hosts(old: Identity, new: Identity, side: Side) -> dict[str, str]:
     """
     Our addresses that ``side`` knew us by, and what they are now.
     """
+    if side is Side.INSIDE and (old.insides or new.insides):
+        gone = old.inside_hosts - new.inside_hosts - {NOWHERE}
+        return {host: new.toward(side, host).inside.host for host in gone}
     pairs = [(old.facing(side).host, new.facing(side).host)]
     if side in old.wide and side in new.wide:
         pairs.append((old.wide[side], new.wide[side]))
@@ -38,6 +41,8 @@ def has_moved(old: Identity, new: Identity, side: Side) -> bool:
     Whether sockets on ``side``, or what it is told of them, are others now.
     """
     bound = old.bound[side] != new.bound[side]
+    if side is Side.INSIDE and old.insides != new.insides:
+        return True
     return bound or old.wide.get(side) != new.wide.get(side) or bool(changed_hosts(old, new, side))
 
 

@@ -70,7 +70,7 @@ class Transfers:
             return None
         uri = named.uri
         if identity.is_own(uri):
-            inside = {identity.inside.host, *identity.bound.values()} - {identity.outside.host}
+            inside = (identity.inside_hosts | identity.bound_hosts) - {identity.outside.host}
             return (
                 str(named.with_uri(_facing(uri, identity, Side.OUTSIDE)))
                 if (uri.address in inside)

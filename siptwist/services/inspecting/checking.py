@@ -100,7 +100,7 @@ def _look_at_access(found: _Found, chosen: Chosen) -> None:
         found.say("register_from_outside", f"anybody on the Internet may register here{guarded}")
     elif wide:
         found.say("hosts_allow_reg", f"{show(tuple(wide))} is nearly everybody")
-    one_socket = chosen.inbound.address == chosen.outbound.address
+    one_socket = chosen.outbound.address in [one.address for one in chosen.inbounds]
     address = chosen.outbound.address
     if one_socket and address and _is_public(address) and not settings.hosts_allow_reg:
         found.say(
@@ -138,7 +138,7 @@ def _look_at_media(found: _Found, chosen: Chosen, machine: Machine) -> None:
     elif settings.rtp_timeout < 30:
         found.say("rtp_timeout", "phones that send no sound in silence will be cut off")
     pairs = (high - low) // 2 + 1
-    one_socket = chosen.inbound.address == chosen.outbound.address
+    one_socket = chosen.outbound.address in [one.address for one in chosen.inbounds]
     calls = pairs // 2 if one_socket else pairs
     if calls < FEW_CALLS:
         found.say("rtp_port_high", f"ports for {calls} calls with sound at a time, no more")
@@ -164,9 +164,10 @@ def _look_at_values(found: _Found) -> None:
     """
     settings = found.settings
     for key in ("if_inbound", "if_outbound"):
-        if is_address(getattr(settings, key)):
+        if any(map(is_address, getattr(settings, key).split(","))):
             found.say(key, "an address; the name of an interface is wanted")
-    if settings.host_outbound in (settings.if_outbound, settings.if_inbound):
+    names = f"{settings.if_outbound},{settings.if_inbound}".split(",")
+    if settings.host_outbound in names:
         found.say("host_outbound", "the name of an interface; a public host or address is wanted")
     for key in _FILES:
         value = getattr(settings, key)

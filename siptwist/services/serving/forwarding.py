@@ -216,13 +216,16 @@ class Forwarding:
         if context.fork.is_cancelled or context.fork.is_answered:
             self.own_answer(context, branch, 487)
             return
+        identity = self._core.identity
+        if identity.insides:
+            identity = identity.toward(side, hops[0].host)
         request, passage = self._passages.prepare(
             context.forward,
             target,
             hops[0],
             side,
             branch,
-            self._core.identity,
+            identity,
             context.place,
             context.offers,
         )
@@ -327,13 +330,14 @@ class Forwarding:
             return
         if self._core.stages is not None:
             response = self._core.stages.response(response, passage)
+        identity = self._core.identity
+        if identity.insides:
+            identity = identity.toward(passage.source_side, ticket.source.host)
         try:
-            answer = self._passages.answer(passage, response, self._core.identity)
-            description = self._negotiation.of_response(passage, response, self._core.identity)
+            answer = self._passages.answer(passage, response, identity)
+            description = self._negotiation.of_response(passage, response, identity)
             if description is None:
-                answer = self._negotiation.hide(
-                    answer, passage.side, passage.source_side, self._core.identity
-                )
+                answer = self._negotiation.hide(answer, passage.side, passage.source_side, identity)
         except MalformedMessage as error:
             self._log.warn(
                 "Response {status} from {hop}: {reason} [{call_id}]",

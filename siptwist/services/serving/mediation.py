@@ -92,7 +92,7 @@ class Mediation:
         place = context.place = self._negotiation.place(ticket, side)
         if not ticket.request.body:
             return None
-        identity, description = self._core.identity, None
+        identity, description = self._core.identity.toward(side, host), None
         if place is not None:
             description = self._negotiation.of_request(ticket, place, identity)
         if description is None:

@@ -175,7 +175,7 @@ class Renewing(Service):
         dialog.offered_by = party.other
         more = (
             self._contact(end, sender),
-            own_record_route(self._core.identity, end.side),
+            own_record_route(self._core.identity.toward(end.side, end.hop.host), end.side),
             *([sender.allow] if sender.allow else []),
             *timer_fields(dialog, party.other),
             make_header("Content-Type", "application/sdp"),
@@ -260,7 +260,8 @@ class Renewing(Service):
         renewal.is_answered = True
         dialog.told[renewal.party] = renewal.offered
         self._close_offer(dialog)
-        ours = self._core.identity.facing(sender.side).host
+        identity = self._core.identity.toward(sender.side, sender.hop.host)
+        ours = identity.facing(sender.side).host
         found = answer_of(renewal.key, renewal.party, response, transaction.hop.host, ours)
         if found is not None:
             self._mediation.heard(found, sender.hop.host)

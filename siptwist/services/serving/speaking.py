@@ -95,7 +95,7 @@ class Speaking:
         :param user: kept with the transaction for ``asker``, who hears the answer.
         """
         branch = new_branch("")
-        via = own_via(self._core.identity, end.side, branch)
+        via = own_via(self._core.identity.toward(end.side, hop.host), end.side, branch)
         request = in_dialog_request(method, number, end, sender, call_id, via, more, body)
         if method == "ACK":
             self._sender.send(bytes(request), hop, end.side)

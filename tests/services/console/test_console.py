@@ -57,7 +57,11 @@ class ConsoleCase(SynchronousTestCase):
         self.reactor.advance(NOW)
         addresses = {Side.INSIDE: (INSIDE, INSIDE), Side.OUTSIDE: (OUTSIDE, OUTSIDE)}
         self.media = RelayingService(
-            self.reactor, lambda side, wide: addresses[side], random.Random(1).randrange, 7000, 7099
+            self.reactor,
+            lambda side, wide, near: addresses[side],
+            random.Random(1).randrange,
+            7000,
+            7099,
         )
         self.addCleanup(self.media.stopService)
         self.dialogs = Dialogs()
