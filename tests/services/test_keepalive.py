@@ -122,6 +122,21 @@ class PingsTests(WalkingCase):
         self.assertEqual(len(self.provider.datagrams), heard)
 
 
+class NoKeepalivesTests(WalkingCase):
+    text = "tcp_keepalive = 0\nping_interval = 0\n"
+
+    def test_none(self) -> None:
+        """
+        No interval is none: a registered phone hears nothing for an hour, on UDP, as
+        long as there is no TCP (siproxd's fault R6: 0 meant every five seconds).
+        """
+        self.registered(self.phone, expires=7200)
+        heard = len(self.phone.datagrams)
+        for _ in range(60):
+            self.proxy.wait(60)
+        self.assertEqual(len(self.phone.datagrams), heard)
+
+
 class DeniedPingsTests(WalkingCase):
     """
     hosts_deny_sip names a phone.

@@ -34,7 +34,7 @@ class PrefixTests(DialingCase):
 
     def test_request_uri_counts(self) -> None:
         """
-        F19: the number is that of the Request-URI, whatever the To says.
+        siproxd's fault F19: the number is that of the Request-URI, whatever the To says.
         """
         came = self.called("sip:1@provider.example", to="<sip:2@provider.example>")
         self.assertEqual(came.uri, "sip:01@provider.example")
@@ -51,7 +51,7 @@ class PrefixTests(DialingCase):
 
     def test_in_dialog(self) -> None:
         """
-        F19: a re-INVITE of a call goes where the call is, and a BYE as well.
+        siproxd's fault F19: a re-INVITE of a call goes where the call is, and a BYE as well.
         """
         sent = self.phone.invite("sip:carol@provider.example")
         came = self.provider.last("INVITE")
@@ -83,7 +83,7 @@ class PrefixTests(DialingCase):
 
     def test_no_user(self) -> None:
         """
-        F19: a Request-URI or a To without a user harms nobody.
+        siproxd's fault F19: a Request-URI or a To without a user harms nobody.
         """
         self.assertEqual(self.called("sip:provider.example").uri, "sip:provider.example")
         came = self.called("sip:1@provider.example", to="<sip:provider.example>", call_id="another")

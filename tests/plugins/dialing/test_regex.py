@@ -75,7 +75,7 @@ class RegexTests(DialingCase):
 
     def test_in_dialog(self) -> None:
         """
-        F19: a re-INVITE goes where the call is.
+        siproxd's fault F19: a re-INVITE goes where the call is.
         """
         came = self.called("sip:0041123@provider.example", to_tag="there", body=sdp("10.0.0.10"))
         self.assertEqual(came.uri, "sip:0041123@provider.example")
@@ -89,7 +89,7 @@ class RegexTests(DialingCase):
 
     def test_no_user(self) -> None:
         """
-        F19: a Request-URI and a To without a user harm nobody.
+        siproxd's fault F19: a Request-URI and a To without a user harm nobody.
         """
         self.proxy.resolver.names["provider"] = [self.provider_hop]
         self.assertEqual(self.called("sip:provider").uri, "sip:provider")
