@@ -1,7 +1,8 @@
 """
 The faults of siproxd that siptwist must not have: each has a test.
 
-A test that shows the opposite of one says so in its docstring: "(F1 of siproxd)", "siproxd's fault F1".
+A test that shows the opposite of one says so in its docstring: "(F1 of siproxd)" or
+"siproxd's fault F1".
 The numbers are ours: P is for what the RFCs ask, F for what breaks calls, S for
 what is not safe, R for what does not run well.
 """
