@@ -137,7 +137,7 @@ def make_proxy(
     outbox = Outbox()
     for user in (parts.transactions, parts.signaling, parts.signaling.forwarding):
         user.sender = outbox
-    parts.relaying._addresses = lambda side, is_ipv6: (host, host)
+    parts.relaying._addresses = lambda side, *which: (host, host)
     parts.registrations.startService()
     if parts.extensions is not None:
         parts.extensions.startService()
