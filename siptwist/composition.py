@@ -150,7 +150,7 @@ def _rules(
     visitors, peers = Visitors(), Peers()
     core = _core(settings, identity, key, locations, visitors, peers, authentication)
     masquerade = Masquerade(locations, visitors, key, settings.ua_string)
-    passages = Passages(locations, masquerade, key, settings.default_expires)
+    passages = Passages(locations, masquerade, key, settings.default_expires, settings.max_expires)
     negotiation = Negotiation(Dialogs(), settings.rtp_proxy_enable)
     return _Rules(core, locations, peers, masquerade, passages, negotiation)
 

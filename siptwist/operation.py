@@ -41,6 +41,7 @@ AUTHENTICATION = (
 )
 MEDIA = ("rtp_port_low", "rtp_port_high", "rtp_timeout", "rtp_dscp", "hold_timeout")
 PLUGINS = ("load_plugin", "plugindir", "plugins", "plugin_directives")
+EXPIRES = ("min_expires", "default_expires", "max_expires")
 OUTBOUND = (
     "outbound_proxy_host",
     "outbound_proxy_port",
@@ -160,7 +161,7 @@ class Operation:
         add(lists, lambda settings: lambda: self.admission.change(settings))
         add(AUTHENTICATION, self._authenticate, always=True)
         add(OUTBOUND, self._route)
-        add(("min_expires", "default_expires"), lambda settings: lambda: self._expire(settings))
+        add(EXPIRES, lambda settings: lambda: self._expire(settings))
         add(MEDIA, lambda settings: lambda: self._relay(settings))
         put(
             "max_registrations",
@@ -189,6 +190,7 @@ class Operation:
         self._parts.core.registrar.min_expires = settings.min_expires
         self._parts.core.registrar.default_expires = settings.default_expires
         self._parts.passages.default_expires = settings.default_expires
+        self._parts.passages.max_expires = settings.max_expires
 
     def _relay(self, settings: Settings) -> None:
         self._parts.relaying.change(

@@ -239,6 +239,9 @@ class Settings:
     siproxd_registration_file: str = option("", text, "a copy of it as siproxd would write it")
     default_expires: int = option(3600, _LIFETIME, "lifetime when a phone names none (s)")
     min_expires: int = option(60, _LIFETIME, "shortest lifetime we grant as a registrar (s)")
+    max_expires: int = option(
+        0, _COUNT, "lifetime that a provider's phone is told at most (s); 0 = the provider's"
+    )
     max_registrations: int = option(10000, whole(1, 10_000_000), "bindings kept at most")
     ping_interval: int = option(
         0, whole(0, 86400), "seconds between OPTIONS to each phone; 0 = none"

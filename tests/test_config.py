@@ -377,6 +377,7 @@ class SiproxdFileTests(SynchronousTestCase):
             "manhole_host_key",
             "manhole_port",
             "max_call_time",
+            "max_expires",
             "max_registrations",
             "min_expires",
             "nonce_lifetime",

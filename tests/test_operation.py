@@ -122,14 +122,16 @@ class ReloadTests(OperationCase):
         """
         operation = self.start()
         self.reload(
-            "default_expires = 600\nmin_expires = 30\nmax_registrations = 7\nua_string = P\n"
+            "default_expires = 600\nmin_expires = 30\nmax_expires = 120\n"
+            "max_registrations = 7\nua_string = P\n"
             "outbound_proxy_host = proxy.example\ndrain_seconds = 5\nrtp_timeout = 60\n"
             "rtp_port_low = 8000\nrtp_port_high = 8019\nping_interval = 30\ndebug_level = -1\n"
         )
         parts = self.parts
         registrar = parts.core.registrar
         self.assertEqual((registrar.default_expires, registrar.min_expires), (600, 30))
-        self.assertEqual(parts.passages.default_expires, 600)
+        passages = parts.passages
+        self.assertEqual((passages.default_expires, passages.max_expires), (600, 120))
         self.assertEqual(parts.registrations.locations.limit, 7)
         self.assertEqual(parts.masquerade.ua_string, "P")
         self.assertEqual(parts.core.proxies.default, "sip:proxy.example:5060")

@@ -40,8 +40,10 @@ class Core:
 
     ``guard`` is asked about every request but REGISTER, when there is one.
     ``access``, ``proxies``, ``registrar`` and ``authenticate`` may change while running.
+    ``moved_at`` is when our address outside changed last, if it has.
     """
 
+    moved_at: float | None = None
     stages: Stages | None = None
     guard: Guard | None = None
 
@@ -79,6 +81,15 @@ class Core:
     def identity(self, identity: Identity) -> None:
         self._identity = identity
         self.registrar.identity = identity
+
+    def is_stale(self, source: Hop) -> bool:
+        """
+        Whether a provider knows a phone by an address that was ours before ``moved_at``.
+        """
+        return self.moved_at is not None and any(
+            binding.registrar and binding.updated_at < self.moved_at
+            for binding in self._locations.by_hop(source)
+        )
 
     def may_ping(self, source: Hop, side: Side) -> bool:
         """

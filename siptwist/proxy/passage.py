@@ -5,6 +5,8 @@ Carries a request to one target, and its responses back (RFC 3261 sections
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.decision import Forward, Target
 from siptwist.proxy.forking import DEFAULT_BREADTH
@@ -17,6 +19,7 @@ from siptwist.proxy.masquerade import (
     own_via,
     swapped_record_routes,
 )
+from siptwist.proxy.registration.lifetimes import shortened
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.registration.passthrough import Attempt, Completion, complete, mask_request
 from siptwist.proxy.screening.validation import one_hop_less
@@ -75,11 +78,13 @@ class Passages:
         masquerade: Masquerade,
         key: bytes,
         default_expires: int,
+        max_expires: int = 0,
     ) -> None:
         self._locations = locations
         self._masquerade = masquerade
         self._key = key
         self.default_expires = default_expires
+        self.max_expires = max_expires
 
     def attempt(self, ticket: Ticket, identity: Identity) -> tuple[Ticket, Attempt]:
         """
@@ -206,7 +211,10 @@ class Passages:
         """
         if passage.attempt is None or response.status < 200:
             return None
-        return complete(passage.attempt, response, self._locations, identity, now)
+        found = complete(passage.attempt, response, self._locations, identity, now)
+        if self.max_expires and found.changed:
+            return replace(found, headers=shortened(found.headers, self.max_expires))
+        return found
 
 
 def _name_target(changes: dict[str, tuple[Header, ...]], target: Target, in_dialog: bool) -> None:

@@ -18,7 +18,7 @@ from siptwist.logs import logger
 from siptwist.net.addresses import Chosen
 from siptwist.net.netlink import AddressWatch, watch
 from siptwist.proxy.core import Core
-from siptwist.proxy.identity import Identity
+from siptwist.proxy.identity import NOWHERE, Identity
 from siptwist.proxy.screening.access import is_address
 from siptwist.services.listening import ListeningService
 
@@ -144,6 +144,8 @@ class AddressService(Service):
             inside=new.told_inside,
             outside=str(new.outside),
         )
+        if old.outside != new.outside and old.outside.host != NOWHERE:
+            self._core.moved_at = self._reactor.seconds()
         try:
             self.on_move(old, new)
         except Exception:

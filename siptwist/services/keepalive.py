@@ -38,7 +38,9 @@ class Pings:
     Answers the keep-alives of phones, from the socket that they came to.
 
     ``counts`` has the numbers of ``"crlf"`` and ``"stun"`` answered, of
-    ``"unusable"`` STUN, and of those of a ``"stranger"``, who hears nothing.
+    ``"unusable"`` STUN, and of those of a ``"stranger"``, who hears nothing.  Nor does a
+    phone whose registration is ``"stale"``, for our address outside has changed since:
+    then RFC 5626 section 4.4 lets it register again.
     """
 
     def __init__(self, core: Core, sender: IMessageSender) -> None:
@@ -61,6 +63,9 @@ class Pings:
     def _answer(self, kind: str, pong: bytes, source: Hop, side: Side) -> None:
         if not self._core.may_ping(source, side):
             kind = "stranger"
+        elif pong and self._core.is_stale(source):
+            # It shall think that its flow has failed, and register again.
+            kind = "stale"
         elif pong:
             self._sender.send(pong, source, side)
         else:

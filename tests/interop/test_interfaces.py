@@ -111,6 +111,48 @@ class InterfacesTests(SynchronousTestCase):
         self.ip("address replace 203.0.113.2/24 dev ppp0")
         self.wait_via("203.0.113.2")
 
+    def register(self) -> tuple[str, str]:
+        """
+        The phone registers at the provider: the Contact that arrives there, and what the
+        phone is told.
+        """
+        aor = f"sip:alice@{SERVER}"
+        self.server.settimeout(SOON)
+        more = (f"To: <{aor}>", "Expires: 3600")
+        self.say(self.phone, LAN_ROUTER, f"REGISTER sip:{SERVER}", *more)
+        data, source = self.server.recvfrom(65535)
+        text = data.decode()
+        (contact,) = re.findall(r"^Contact: (.*)\r", text, re.M)
+        kept = re.findall(r"^(?:Via|From|To|Call-ID|CSeq): .*(?=\r)", text, re.M)
+        lines = ("SIP/2.0 200 OK", *kept, f"Contact: {contact};expires=3600")
+        self.server.sendto(_message(lines, ""), source)
+        return contact, _read(self.phone, SOON)
+
+    def pongs(self) -> bool:
+        """
+        Whether a keep-alive of the phone is answered.
+        """
+        self.phone.sendto(b"\r\n\r\n", (LAN_ROUTER, 5060))
+        return _read(self.phone, 0.3) == "\r\n"
+
+    def test_registers_again(self) -> None:
+        """
+        The line gets another address.  Phones were told to come back soon, hear no answer
+        to keep-alives until they do, and then the provider knows the new address.
+        """
+        self.start_proxy(max_expires="60")
+        contact, told = self.register()
+        self.assertIn(f"@{WAN_ROUTER};", contact)
+        self.assertRegex(told, r"Contact: <sip:[^>]*>;expires=60\r")
+        self.assertTrue(self.pongs())
+        self.ip("address add 203.0.113.2/24 dev ppp0")
+        self.ip(f"address del {WAN_ROUTER}/24 dev ppp0")
+        self.ip("address replace 203.0.113.2/24 dev ppp0")
+        time.sleep(SOON)
+        self.assertFalse(self.pongs())
+        self.assertIn("@203.0.113.2;", self.register()[0])
+        self.assertTrue(self.pongs())
+
     def add_link(self, name: str, switch: str, address: str, up: bool = True) -> None:
         """
         Another interface of the router.

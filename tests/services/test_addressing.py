@@ -18,6 +18,7 @@ from siptwist import config
 from siptwist.composition import compose
 from siptwist.net.addresses import Chosen, Interface
 from siptwist.proxy.identity import Identity
+from siptwist.proxy.registration.location import Binding
 from siptwist.services import addressing
 from siptwist.services.addressing import (
     LOOK_SECONDS,
@@ -65,6 +66,7 @@ class AddressServiceTests(SynchronousTestCase):
         settings = config.parse(f"registration_file = {directory.name}/r\n{text}")
         service, parts = compose(settings, self.chosen(), self.reactor, self.chosen)
         self.core, self.service = parts.core, service
+        self.locations = parts.registrations.locations
         self.addressing = next(one for one in service if isinstance(one, AddressService))
         self.resolver = FakeResolver()
         self.addressing._resolver = self.resolver
@@ -146,6 +148,46 @@ class AddressServiceTests(SynchronousTestCase):
         self.outside = wan("203.0.113.1")
         self.wait()
         self.assertEqual(self.bound(), {"10.0.0.1", "203.0.113.1"})
+
+    def bind(self, registrar: str) -> Hop:
+        """
+        A phone registers; where it is.
+        """
+        phone, now = Hop("10.0.0.5", 5060), self.reactor.seconds()
+        binding = Binding(
+            "sip:a@example.net",
+            "sip:a@10.0.0.5",
+            phone,
+            Side.INSIDE,
+            "a" * 12,
+            "c",
+            1,
+            now,
+            now,
+            now + 3600,
+            registrar,
+        )
+        self.locations.put(binding)
+        return phone
+
+    def test_stale(self) -> None:
+        """
+        What a provider knows of a phone is stale once we have another address, until the
+        phone registers again; what we know ourselves is not.
+        """
+        self.start()
+        phone = self.bind("example.net")
+        self.wait()
+        self.assertFalse(self.core.is_stale(phone))
+        self.outside = wan("203.0.113.8")
+        self.wait()
+        self.assertTrue(self.core.is_stale(phone))
+        self.bind("example.net")
+        self.assertFalse(self.core.is_stale(phone))
+        self.outside = wan("203.0.113.9")
+        self.wait()
+        self.bind("")
+        self.assertFalse(self.core.is_stale(phone))
 
     def test_comes_up_late(self) -> None:
         """

@@ -42,6 +42,24 @@ class PingsTests(WalkingCase):
         self.assertEqual(self.phone.datagrams, [b"\r\n"])
         self.assertEqual((len(self.sent()), self.counts), (1, {"crlf": 1}))
 
+    def test_our_address_has_changed(self) -> None:
+        """
+        A phone that its provider knows by an address that we have no more hears nothing
+        until it has registered again (RFC 5626 section 4.4).
+        """
+        self.registered(self.phone)
+        reactor = self.proxy.reactor
+        reactor.advance(5)
+        self.proxy.core.moved_at = reactor.seconds()
+        before = len(self.phone.datagrams)
+        for data in (CRLF, BINDING_REQUEST):
+            self.phone.deliver(data)
+        self.assertEqual((len(self.phone.datagrams), self.counts), (before, {"stale": 2}))
+        reactor.advance(5)
+        self.registered(self.phone)
+        self.phone.deliver(CRLF)
+        self.assertEqual(self.phone.datagrams[-1], b"\r\n")
+
     def test_nothing(self) -> None:
         """
         A lone CRLF, NULs, blanks and nothing at all hear nothing.
@@ -135,6 +153,25 @@ class NoKeepalivesTests(WalkingCase):
         for _ in range(60):
             self.proxy.wait(60)
         self.assertEqual(len(self.phone.datagrams), heard)
+
+
+class LifetimeTests(WalkingCase):
+    """
+    max_expires: our address may change.
+    """
+
+    text = "max_expires = 120\n"
+
+    def test_told(self) -> None:
+        """
+        A phone is told to come back soon, whatever its provider says, and is not forgotten
+        before the provider forgets it.
+        """
+        self.registered(self.phone, 3600)
+        headers = self.phone.heard[-1].headers
+        self.assertRegex(headers.get("contact") or "", "^<sip:alice@10[^>]*>;expires=120$")
+        lasts = self.binding(self.phone).expires_at - self.proxy.reactor.seconds()
+        self.assertEqual(lasts, 3600)
 
 
 class DeniedPingsTests(WalkingCase):
