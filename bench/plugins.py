@@ -1,8 +1,8 @@
 """
-What plugins change in the cost of a call: all that come with siptwist are loaded and
-at work.  None has more to do for the call than to look, but ``prefix``, which changes
-every number, and ``logcall`` and ``demo``, whose lines nobody reads here unless they
-are asked for: ``--lines``.
+What plugins change in the cost of a call that uses none of them: all that come with
+siptwist are loaded and look at it.  ``prefix`` has no ``akey``, for with one it changes
+every call; the lines of ``logcall`` and ``demo`` nobody reads here unless they are
+asked for: ``--lines``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ plugin_demo_string = bench
 plugin_shortdial_akey = *00
 plugin_shortdial_entry = 1234
 plugin_shortdial_entry = 5678@example.net
-plugin_prefix_akey = 9
 plugin_regex_desc = international
 plugin_regex_pattern = ^(sips?:)00
 plugin_regex_replace = \\1+

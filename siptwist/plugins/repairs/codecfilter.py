@@ -17,7 +17,7 @@ from siptwist.plugins.repairs.payloads import Filtered, filter_codecs
 from siptwist.plugins.stages import IMedia, IPreProxy
 from siptwist.proxy.decision import Forward, Reply
 from siptwist.sip.message import Request, Response
-from siptwist.sip.sdp import STATIC, find_sdp
+from siptwist.sip.sdp import STATIC, find_sdp, is_whole
 
 # Requests that can be refused for what they offer.
 _OFFERING = frozenset(("INVITE", "UPDATE"))
@@ -129,7 +129,7 @@ class CodecFilter:
         The description without what is unwanted; ``None`` when there is nothing.
         """
         known, found = self._last
-        if known != sdp:
+        if known is not sdp and known != sdp:
             found = None
             if self._blacklist.may_be_in(sdp):
                 text = sdp.decode("utf-8", "surrogateescape")
@@ -144,6 +144,8 @@ def _sdp_of(request: Request) -> bytes:
     The session description of a request; empty when it has none that can be read.
     """
     headers, body = request.headers, request.body
+    if is_whole(headers):
+        return body
     encoding = headers.get("content-encoding") or ""
     try:
         place = find_sdp(headers.get("content-type") or "", body, encoding)

@@ -124,9 +124,10 @@ class RegexBody:
         return None if body is message.body else body
 
     def _apply(self, rule: Rule, subject: str, message: Request | Response) -> str:
-        began = self._now()
+        now = self._now
+        began = now()
         found = rule.apply(subject)
-        seconds = self._now() - began
+        seconds = now() - began
         if seconds > SLOW:
             rule.longest = len(subject) // 2
             self._log.warn(

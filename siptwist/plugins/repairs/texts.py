@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from siptwist.sip.grammar import REMEMBERED
 from siptwist.sip.message import Message
+from siptwist.sip.sdp import is_whole
 from siptwist.sip.sdp.multipart import leaves, media_type
 
 # Text, though its name does not say so (RFC 8866, 3420, 3842, 2976, 6522).
@@ -39,6 +40,8 @@ def find_texts(message: Message) -> list[tuple[int, int]]:
     nowhere when it is compressed, in base64, or holds a NUL.
     """
     headers, body = message.headers, message.body
+    if is_whole(headers):
+        return [] if 0 in body else [(0, len(body))]
     content_type = headers.get("content-type") or ""
     kind = _kind(content_type) if len(content_type) <= REMEMBERED else _judge(content_type)
     if kind is None or not _is_plain(headers.get("content-encoding")):

@@ -18,6 +18,7 @@ from siptwist.sip.sdp import (
     SessionDescription,
     find_sdp,
     is_null,
+    is_whole,
     surplus,
 )
 
@@ -77,6 +78,8 @@ def find_session(message: Request | Response) -> tuple[SessionDescription, int, 
     if not message.body:
         return None
     headers = message.headers
+    if is_whole(headers):
+        return SessionDescription.parse(message.body), 0, len(message.body)
     content_type = headers.get("content-type")
     if content_type is None:
         return None

@@ -18,7 +18,7 @@ from siptwist.proxy.ticket import Ticket
 from siptwist.services.extending.chains import Chain, Failures
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, response_with_body, with_body
-from siptwist.sip.sdp import find_sdp
+from siptwist.sip.sdp import find_sdp, is_whole
 
 _Message = TypeVar("_Message", Request, Response)
 
@@ -270,6 +270,8 @@ def _place(message: Request | Response) -> tuple[int, int] | None:
     and is refused further on.
     """
     headers = message.headers
+    if is_whole(headers):
+        return 0, len(message.body)
     try:
         return find_sdp(
             headers.get("content-type") or "",

@@ -5,9 +5,22 @@ Where the session description of a message is.
 from __future__ import annotations
 
 from siptwist.errors import EncodedSDP
+from siptwist.sip.headers import Headers
 from siptwist.sip.sdp.multipart import find_part, media_type
 
 _SDP = "application/sdp"
+
+
+def is_whole(headers: Headers) -> bool:
+    """
+    Whether a body is a session description and nothing else, as nearly all are.
+    """
+    field = headers.first.get("content-type")
+    return (
+        field is not None
+        and field[1] == "application/sdp"
+        and "content-encoding" not in headers.first
+    )
 
 
 def find_sdp(content_type: str, body: bytes, encoding: str = "") -> tuple[int, int] | None:

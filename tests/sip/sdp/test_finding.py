@@ -9,7 +9,8 @@ import random
 from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.errors import EncodedSDP
-from siptwist.sip.sdp import find_sdp
+from siptwist.sip.headers import Headers
+from siptwist.sip.sdp import find_sdp, is_whole
 from tests.sip.sdp.samples import SIX, mutate
 
 MULTIPART = (
@@ -24,6 +25,22 @@ class FindingTests(SynchronousTestCase):
     def find(self, content_type: str, body: bytes) -> bytes | None:
         found = find_sdp(content_type, body)
         return None if found is None else body[found[0] : found[1]]
+
+    def test_usual_body(self) -> None:
+        """
+        A description and nothing else is known at a glance; whatever is written in
+        another way is looked at closely.
+        """
+        for text, expected in (
+            ("Content-Type: application/sdp", True),
+            ("c: application/sdp", True),
+            ("Content-Type: Application/SDP", False),
+            ("Content-Type: application/sdp;charset=utf-8", False),
+            ("Content-Type: multipart/mixed;boundary=a", False),
+            ("Content-Type: application/sdp\r\nContent-Encoding: gzip", False),
+            ("Subject: application/sdp", False),
+        ):
+            self.assertEqual(is_whole(Headers.parse(text)), expected, text)
 
     def test_whole_body(self) -> None:
         """
