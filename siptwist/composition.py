@@ -54,6 +54,7 @@ from siptwist.services.serving.forwarding import Forwarding
 from siptwist.services.serving.mediation import Mediation
 from siptwist.services.serving.refreshing import RefreshingService
 from siptwist.services.serving.renewing import Renewing
+from siptwist.services.serving.repeating import Repeating
 from siptwist.services.serving.speaking import Speaking
 from siptwist.services.signaling import SignalingService
 from siptwist.services.transactions import TransactionService
@@ -138,6 +139,7 @@ class _Serving(NamedTuple):
     ending: Ending
     refreshing: RefreshingService
     renewing: Renewing
+    repeating: Repeating
 
 
 def _rules(
@@ -236,7 +238,7 @@ def _addressing(
     core: Core,
     listening: ListeningService,
     resolver: Resolver,
-    renewing: Renewing,
+    serving: _Serving,
     reactor: Any,
 ) -> AddressService:
     def identify(chosen: addresses.Chosen, public: str) -> Identity:
@@ -245,7 +247,7 @@ def _addressing(
     addressing = AddressService(
         reactor, find, identify, core, listening, resolver, settings.host_outbound
     )
-    addressing.on_move = renewing.move
+    addressing.on_move += [serving.renewing.move, serving.repeating.move]
     return addressing
 
 
@@ -279,7 +281,10 @@ def _serving(
     )
     refreshing = RefreshingService(reactor, refreshes, ending.over)
     renewing = Renewing(reactor, core, negotiation, mediation, relaying, rules.masquerade, speaking)
-    return _Serving(forwarding, ending, refreshing, renewing)
+    repeating = Repeating(
+        reactor, core, rules.locations, rules.peers, rules.passages, transactions, forwarding
+    )
+    return _Serving(forwarding, ending, refreshing, renewing, repeating)
 
 
 def _extensions(
@@ -353,9 +358,7 @@ def compose(
         serving.ending,
         authentication,
     )
-    addressing = find and _addressing(
-        settings, find, core, listening, resolver, serving.renewing, reactor
-    )
+    addressing = find and _addressing(settings, find, core, listening, resolver, serving, reactor)
     services = (
         _extensions(parts, listening, resolver, addressing, reactor),
         registrations,
@@ -363,6 +366,7 @@ def compose(
         relaying,
         serving.refreshing,
         serving.renewing,
+        serving.repeating,
         transactions,
         signaling,
         listening,

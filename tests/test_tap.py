@@ -29,6 +29,7 @@ from siptwist.services.registrations import RegistrationService, StoreClosed
 from siptwist.services.relaying import RelayingService
 from siptwist.services.serving.refreshing import RefreshingService
 from siptwist.services.serving.renewing import Renewing
+from siptwist.services.serving.repeating import Repeating
 from siptwist.services.signaling import SignalingService
 from siptwist.services.transactions import TransactionService
 from tests.net.fakes_udp import MemoryUDPReactor
@@ -351,6 +352,7 @@ class StartTests(TapCase):
                 RelayingService,
                 RefreshingService,
                 Renewing,
+                Repeating,
                 TransactionService,
                 SignalingService,
                 ListeningService,

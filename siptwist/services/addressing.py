@@ -41,13 +41,12 @@ class AddressService(Service):
     """
     Looks at the interfaces when the system says that they change, or every second
     where it does not, and at the name of ``host_outbound``.  What changes goes into
-    the next message and the next call, and ``on_move`` is told what we were and are,
-    for calls that run.  An interface that goes down keeps its address until it has
-    another one.
+    the next message and the next call, and those in ``on_move`` are told what we were and
+    are, for calls that run and for registrations.  An interface that goes down keeps its
+    address until it has another one.
     """
 
     _log = logger()
-    on_move: Callable[[Identity, Identity], object] = staticmethod(lambda old, new: None)
 
     def __init__(
         self,
@@ -70,6 +69,7 @@ class AddressService(Service):
         self._resolver = resolver
         self._name = "" if is_address(host_outbound) else host_outbound
         self._public = "" if self._name else host_outbound
+        self.on_move: list[Callable[[Identity, Identity], object]] = []
         self._complaints: dict[str, str] = {}
         self._looking = LoopingCall(self.look)
         self._naming = LoopingCall(self.resolve)
@@ -146,10 +146,11 @@ class AddressService(Service):
         )
         if old.outside != new.outside and old.outside.host != NOWHERE:
             self._core.moved_at = self._reactor.seconds()
-        try:
-            self.on_move(old, new)
-        except Exception:
-            self._log.failure("Calls could not follow our addresses")
+        for move in self.on_move:
+            try:
+                move(old, new)
+            except Exception:
+                self._log.failure("Somebody could not follow our addresses")
         if self._name and old.bound != new.bound:
             # With another line comes another public address, and DNS again.
             self.resolve()

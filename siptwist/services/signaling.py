@@ -254,7 +254,10 @@ class SignalingService(Service):
         }
         for binding in changed:
             self._locations.put(binding)
-            self.heard(binding.source)
+            old = before[binding.mask][0]
+            # What we repeat ourselves is no sign of life of its phone.
+            if old is None or (old.call_id, old.cseq) != (binding.call_id, binding.cseq):
+                self.heard(binding.source)
         for mask in removed:
             gone = self._locations.remove(mask)
             if gone is not None:

@@ -273,6 +273,14 @@ class TransactionService(Service):
         self.sender.send(data, hop, side)
         return transaction
 
+    def drop(self, transaction: ClientTransaction) -> None:
+        """
+        Its request is sent no more, and nobody waits for the answer.
+        """
+        self._forget_client(transaction)
+        transaction.fail()
+        transaction.user = None
+
     def cancel(self, branch: str) -> None:
         """
         Cancel the INVITE sent with this branch (RFC 3261 section 9.1): now, or

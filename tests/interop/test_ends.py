@@ -62,9 +62,9 @@ class SilenceTests(InteropCase):
         proxy.wait_ports_free()
 
 
-class MovedTests(InteropCase):
+class MovingCase(InteropCase):
     """
-    The line gets another address in the middle of a call (R9 of siproxd).
+    A phone inside and one at the provider, and a line that gets another address.
     """
 
     def setUp(self) -> None:
@@ -72,7 +72,41 @@ class MovedTests(InteropCase):
         self.proxy = self.start_proxy()
         self.bob = self.start_outside()
         self.alice = self.start_inside("alice", ALICE)
-        self.addCleanup(self._address, WAN_ROUTER)
+        self.addCleanup(self.change, WAN_ROUTER)
+
+    def change(self, address: str) -> None:
+        self.bed.run(FW, "ip", "address", "flush", "dev", "ppp0")
+        self.bed.run(FW, "ip", "address", "add", f"{address}/24", "dev", "ppp0")
+        self.bed.run(FW, "ip", "route", "replace", "default", "dev", "ppp0")
+
+
+class RegisteredTests(MovingCase):
+    """
+    The line gets another address while a phone is registered.
+    """
+
+    def test_called(self) -> None:
+        """
+        The provider knows the new address within seconds, and no other; it calls the phone
+        there, which has done nothing for that, and the two hear each other.
+        """
+        before = self.alice.sent("REGISTER ")
+        (old,) = self.provider.bindings("alice")
+        self.assertIn(f"@{WAN_ROUTER};", old)
+        self.change(MOVED)
+        new = old.replace(WAN_ROUTER, MOVED)
+        wait_until(lambda: self.provider.bindings("alice") == [new], "the new Contact", 5)
+        self.proxy.program.wait_for("1 of 1 bindings refreshed at their providers")
+        self.connect(self.bob, self.alice)
+        self.assertEqual(self.alice.sent("REGISTER "), before)
+        self.assertEqual(len(self.alice.received("SIP/2.0 200")), 1)
+        self.assertNotIn("response=", self.proxy.program.log())
+
+
+class MovedTests(MovingCase):
+    """
+    The line gets another address in the middle of a call (R9 of siproxd).
+    """
 
     def test_called_out(self) -> None:
         """
@@ -86,16 +120,11 @@ class MovedTests(InteropCase):
         """
         self._check(self.bob, self.alice)
 
-    def _address(self, address: str) -> None:
-        self.bed.run(FW, "ip", "address", "flush", "dev", "ppp0")
-        self.bed.run(FW, "ip", "address", "add", f"{address}/24", "dev", "ppp0")
-        self.bed.run(FW, "ip", "route", "replace", "default", "dev", "ppp0")
-
     def _check(self, caller: Phone, callee: Phone) -> None:
         self.connect(caller, callee)
         ports = self.proxy.media_ports()
         wires = {phone: self.start_capture(phone.address, "eth0") for phone in (caller, callee)}
-        self._address(MOVED)
+        self.change(MOVED)
         self.proxy.program.wait_for("goes on at our new address")
         moved = time.time()
         for phone, other in ((caller, callee), (callee, caller)):

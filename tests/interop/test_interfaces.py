@@ -120,13 +120,21 @@ class InterfacesTests(SynchronousTestCase):
         self.server.settimeout(SOON)
         more = (f"To: <{aor}>", "Expires: 3600")
         self.say(self.phone, LAN_ROUTER, f"REGISTER sip:{SERVER}", *more)
+        (contact,) = self.answer("200 OK", ";expires=3600")
+        return contact, _read(self.phone, SOON)
+
+    def answer(self, status: str, more: str = "") -> list[str]:
+        """
+        Answer the REGISTER that comes next to the server outside; its Contacts, the first
+        of which goes into the answer with ``more``.
+        """
         data, source = self.server.recvfrom(65535)
         text = data.decode()
-        (contact,) = re.findall(r"^Contact: (.*)\r", text, re.M)
+        contacts = re.findall(r"^Contact: (.*)\r", text, re.M)
         kept = re.findall(r"^(?:Via|From|To|Call-ID|CSeq): .*(?=\r)", text, re.M)
-        lines = ("SIP/2.0 200 OK", *kept, f"Contact: {contact};expires=3600")
+        lines = (f"SIP/2.0 {status}", *kept, f"Contact: {contacts[0]}{more}")
         self.server.sendto(_message(lines, ""), source)
-        return contact, _read(self.phone, SOON)
+        return contacts
 
     def pongs(self) -> bool:
         """
@@ -137,8 +145,9 @@ class InterfacesTests(SynchronousTestCase):
 
     def test_registers_again(self) -> None:
         """
-        The line gets another address.  Phones were told to come back soon, hear no answer
-        to keep-alives until they do, and then the provider knows the new address.
+        The line gets another address, and the provider does not take our word for it, for
+        it wants the phone's password.  Phones were told to come back soon, hear no answer to
+        keep-alives until they do, and then the provider knows the new address.
         """
         self.start_proxy(max_expires="60")
         contact, told = self.register()
@@ -148,7 +157,9 @@ class InterfacesTests(SynchronousTestCase):
         self.ip("address add 203.0.113.2/24 dev ppp0")
         self.ip(f"address del {WAN_ROUTER}/24 dev ppp0")
         self.ip("address replace 203.0.113.2/24 dev ppp0")
-        time.sleep(SOON)
+        contacts = self.answer("401 Unauthorized")
+        self.assertEqual(["@203.0.113.2;" in one for one in contacts], [True, False])
+        time.sleep(0.1)
         self.assertFalse(self.pongs())
         self.assertIn("@203.0.113.2;", self.register()[0])
         self.assertTrue(self.pongs())

@@ -325,13 +325,16 @@ class AddressServiceTests(SynchronousTestCase):
         what goes wrong there does not keep us from the next change.
         """
         self.start()
+        listeners: list[Any] = self.addressing.on_move
+        names = [move.__self__.name for move in listeners]
+        self.assertEqual(names, ["renewing", "repeating"])
         told: list[tuple[str, str]] = []
 
         def move(old: Identity, new: Identity) -> None:
             told.append((old.outside.host, new.outside.host))
             raise ValueError
 
-        self.addressing.on_move = move
+        self.addressing.on_move = [move]
         for address in ("203.0.113.7", "203.0.113.8"):
             self.outside = wan(address)
             self.wait()

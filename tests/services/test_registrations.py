@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -16,6 +17,7 @@ from zope.interface.verify import verifyObject
 
 from siptwist.interfaces import IRegistrationStore
 from siptwist.proxy.registration.location import Binding, Locations
+from siptwist.proxy.registration.repeating import Repeat
 from siptwist.services.registrations import RegistrationService, StoreClosed
 from siptwist.services.storage.database import RegistrationFileError
 from siptwist.sip.hop import Hop, Side
@@ -86,6 +88,21 @@ class SaveTests(StoreTestCase):
         saved.addCallback(lambda _: self.on_disk())
         self.clock.advance(0)
         self.assertEqual(self.successResultOf(saved), ["a"])
+
+    def test_no_secrets(self) -> None:
+        """
+        How a phone proved itself to its provider stays in memory.
+        """
+        service = self.start()
+        repeat = Repeat(
+            "sip:p.example", b"Authorization: Digest 1f2e3d", "<sip:a@b>", "sip:c", 1e12
+        )
+        self.put(service, replace(make_binding("a"), repeat=repeat))
+        [loaded] = service.load()
+        self.assertIsNone(loaded.repeat)
+        for name in self.files(""):
+            with open(os.path.join(self.directory, name), "rb") as file:
+                self.assertNotIn(b"1f2e3d", file.read())
 
     def test_one_commit_a_turn(self) -> None:
         """

@@ -442,6 +442,22 @@ class ClientTests(TransactionCase):
         self.assertEqual(len(self.service), 0)
 
 
+class DropTests(TransactionCase):
+    def test_dropped(self) -> None:
+        """
+        A request that nobody wants to have answered any more is not sent again, and its
+        answer is a stray.
+        """
+        asker = User()
+        transaction = self.service.send(
+            request("OPTIONS"), "z9hG4bKone", SERVER, Side.OUTSIDE, "x", asker=asker
+        )
+        self.service.drop(transaction)
+        self.wait(40)
+        self.assertEqual(self.outbox.lines, ["OPTIONS"])
+        self.assertEqual((asker.silent, asker.responses, len(self.service)), ([], [], 0))
+
+
 class PatienceTests(TransactionCase):
     """
     A next hop that has said nothing for a while.

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 from siptwist.errors import MalformedURI
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.uri import SIPURI, canonical_user, equal
+
+if TYPE_CHECKING:
+    from siptwist.proxy.registration.repeating import Repeat
 
 # How many lapsed addresses-of-record are remembered, to say 480 and not 404.
 LAPSED_LIMIT = 10_000
@@ -32,6 +35,7 @@ class Binding:
     ``source`` and ``side`` are where its REGISTER came from.  ``mask`` is unique:
     it stands in the Contact that the outside sees, and is the key of the store.
     ``registrar`` is the outside domain that holds the registration; "" is us.
+    ``repeat`` is how we can register it there ourselves, if we can; it is nowhere else.
     Times are seconds since the epoch.
     """
 
@@ -49,6 +53,7 @@ class Binding:
     parameters: str = ""
     path: tuple[str, ...] = ()
     user_agent: str = ""
+    repeat: Repeat | None = field(default=None, compare=False, repr=False)
 
     @property
     def user(self) -> str:

@@ -8,7 +8,7 @@ binding is made, renewed or undone only by what the registrar's 2xx says.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from siptwist.errors import MalformedMessage
 from siptwist.proxy.identity import Identity
@@ -22,11 +22,12 @@ from siptwist.proxy.registration.masks import (
     read_contacts,
     same_phones,
 )
+from siptwist.proxy.registration.repeating import Repeat
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.fields import NameAddr, parse_expires
 from siptwist.sip.headers import Headers
 from siptwist.sip.hop import Hop, Side
-from siptwist.sip.message import Response
+from siptwist.sip.message import Request, Response
 from siptwist.sip.uri import canonical_user
 
 _USER_AGENT_LENGTH = 128
@@ -37,12 +38,14 @@ class Wish:
     """
     What one Contact of a REGISTER asks for.
 
-    ``contact`` is the phone's own, ``expires`` the seconds it asks for.
+    ``contact`` is the phone's own, ``expires`` the seconds it asks for, ``told`` the URI
+    in the place of its own.
     """
 
     contact: NameAddr
     mask: str
     expires: int
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class Attempt:
     """
     What a REGISTER asks of a registrar; nothing of it counts before its 2xx.
 
-    ``unbinds_all`` is ``Contact: *``; ``registrar`` the Request-URI's host.
+    ``unbinds_all`` is ``Contact: *``; ``registrar`` the Request-URI's host.  ``request``
+    is as the phone sent it, or ``repeat`` as it sent it before.
     """
 
     aor: str
@@ -62,6 +66,8 @@ class Attempt:
     wishes: tuple[Wish, ...] = ()
     unbinds_all: bool = False
     user_agent: str = ""
+    request: Request | None = field(default=None, compare=False, repr=False)
+    repeat: Repeat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +104,17 @@ def mask_request(
     expires = parse_expires(headers.get("expires") or "")
     default = default_expires if expires is None else expires
     masks = _choose_masks(contacts, attempt, identity, locations, key)
-    wishes = tuple(
-        Wish(contact, mask, _asked(contact, default))
+    masked = [
+        _mask(contact, mask, attempt.aor, identity)
         for contact, mask in zip(contacts, masks, strict=True)
+    ]
+    wishes = tuple(
+        Wish(contact, mask, _asked(contact, default), told.uri_text)
+        for contact, mask, told in zip(contacts, masks, masked, strict=True)
         if mask is not None and not _renews_other(contact, identity, _asked(contact, default))
     )
     editor = headers.edit()
-    editor.set(
-        "Contact",
-        *(
-            str(_mask(contact, mask, attempt.aor, identity))
-            for contact, mask in zip(contacts, masks, strict=True)
-        ),
-    )
+    editor.set("Contact", *map(str, masked))
     if "expires" not in headers and any(c.parameter("expires") is None for c in contacts):
         editor.append("Expires", str(default_expires))
     return editor.finish(), replace(attempt, wishes=wishes)
@@ -125,6 +129,7 @@ def _attempt_of(ticket: Ticket) -> Attempt:
         ticket.call_id,
         ticket.cseq.number,
         user_agent=(ticket.request.headers.get("user-agent") or "")[:_USER_AGENT_LENGTH],
+        request=ticket.request,
     )
 
 
@@ -270,7 +275,16 @@ def _bind(attempt: Attempt, wish: Wish, expires: int, old: Binding | None, now: 
         registrar=attempt.registrar,
         parameters=other_parameters(wish.contact),
         user_agent=attempt.user_agent,
+        repeat=_repeat_of(attempt, wish, now + expires),
     )
+
+
+def _repeat_of(attempt: Attempt, wish: Wish, until: float) -> Repeat | None:
+    if attempt.repeat is not None:
+        return replace(attempt.repeat, told=wish.told)
+    if attempt.request is None:
+        return None
+    return Repeat.of(attempt.request, wish.contact, wish.told, until)
 
 
 def _read_listed(headers: Headers) -> dict[int, NameAddr]:
@@ -297,7 +311,12 @@ def _find_granted(
     A registrar may lose our parameter, or put another host in; then the user
     part tells, if only one Contact can be meant.
     """
-    masks = {mask_in(contact.uri): index for index, contact in listed.items()}
+    masks: dict[str | None, int] = {}
+    for place, contact in listed.items():
+        mask = mask_in(contact.uri)
+        # One that leads to an address that was ours lives on beside it for a while.
+        if mask not in masks or identity.is_own(contact.uri):
+            masks[mask] = place
     found = {w.mask: masks[w.mask] for w in attempt.wishes if w.mask in masks}
     lost = [wish for wish in attempt.wishes if wish.mask not in found]
     bare = {i: contact for i, contact in listed.items() if mask_in(contact.uri) is None}

@@ -164,7 +164,7 @@ class Forwarding:
         side = target.side
         if target.hop is None:
             if len(hops) > 1:
-                hops = self._prefer(context.forward.ticket.from_.aor, hops)
+                hops = self.prefer(context.forward.ticket.from_.aor, hops)
             if identity.is_own_hop(hops[0].host, hops[0].port):
                 self._recognize(context, host_and_port(target.next_hop)[0])
                 return
@@ -174,7 +174,7 @@ class Forwarding:
             self._mediation.begin(context, side, hops[0].host, self._depart_guarded)
         self._depart(context, branch, target, hops, side)
 
-    def _prefer(self, aor: str, hops: list[Hop]) -> list[Hop]:
+    def prefer(self, aor: str, hops: list[Hop]) -> list[Hop]:
         """
         The server that took an account's registration first, unless it is dead.
         """
@@ -272,38 +272,40 @@ class Forwarding:
         self.resolver.mark_alive(transaction.hop)
         passage = context.passages.get(transaction.branch)
         if passage is not None and passage.attempt is not None and response.status >= 200:
-            self._complete(context, transaction, passage, response)
+            self._complete(context, transaction.branch, passage, response)
             return
         self._receive(context, transaction.branch, as_upstream(response))
 
     def _complete(
-        self,
-        context: Context,
-        transaction: ClientTransaction,
-        passage: Passage,
-        response: Response,
+        self, context: Context, branch: str, passage: Passage, response: Response
     ) -> None:
         """
         The registrar has spoken: on disk first, then to the phone.
         """
-        now = self._reactor.seconds()
-        completion = self._passages.complete(passage, response, self._core.identity, now)
-        if completion is None:
-            self._receive(context, transaction.branch, response)
-            return
-        told = response._replace(headers=completion.headers)
-        if not (completion.changed or completion.removed):
-            self._receive(context, transaction.branch, told)
-            return
-        if passage.attempt is not None:
-            self._peers.note(passage.hop, passage.attempt.registrar)
-            self._peers.note_account(passage.attempt.aor, passage.hop)
-        saved = self.above.apply(completion.changed, completion.removed)
+        told, saved = self.register(passage, response)
         when(
             saved,
-            lambda _: self._guard(context, transaction.branch, self._receive, told),
-            self._fail(context, transaction.branch),
+            lambda _: self._guard(context, branch, self._receive, told),
+            self._fail(context, branch),
         )
+
+    def register(
+        self, passage: Passage, response: Response
+    ) -> tuple[Response, Deferred[None] | None]:
+        """
+        Put into effect what a registrar said: its answer for the phone, and what fires
+        when it is on disk; ``None`` when there is nothing to write.
+        """
+        now = self._reactor.seconds()
+        completion = self._passages.complete(passage, response, self._core.identity, now)
+        if completion is None or passage.attempt is None:
+            return response, None
+        told = response._replace(headers=completion.headers)
+        if not (completion.changed or completion.removed):
+            return told, None
+        self._peers.note(passage.hop, passage.attempt.registrar)
+        self._peers.note_account(passage.attempt.aor, passage.hop)
+        return told, self.above.apply(completion.changed, completion.removed)
 
     def _receive(self, context: Context, branch: str, response: Response) -> None:
         verdict = context.fork.receive(branch, response)

@@ -287,6 +287,27 @@ class RefreshTests(RegistrationTestCase):
         self.assertEqual(masked(headers), [mask])
 
 
+class MovedTests(RegistrationTestCase):
+    """
+    A registrar lists the Contact at an address that was ours beside that of now.
+    """
+
+    def test_lifetime(self) -> None:
+        """
+        What it says of the one that leads to us counts, in either order.
+        """
+        for order in (1, -1):
+            ticket = register(CONTACT, "Expires: 600")
+            headers, attempt = self.attempt(ticket)
+            ours = NameAddr.parse(headers.get("contact") or "").uri_text
+            lines = [
+                f"Contact: <{ours}>;expires=600",
+                f"Contact: <{ours.replace('203.0.113.7', '203.0.113.200')}>;expires=20",
+            ]
+            self.complete(attempt, response(ticket, 200, *lines[::order]))
+            self.assertEqual(self.remaining(), [600.0])
+
+
 class LifetimeTests(RegistrationTestCase):
     def granted(self, *lines: str, asked: tuple[str, ...] = (CONTACT, "Expires: 600")) -> float:
         """
