@@ -24,6 +24,8 @@ from siptwist.plugins.loading import configure
 from siptwist.services.inspecting.checking import explain, this_machine, warnings
 from siptwist.services.inspecting.hashing import hash_password
 from siptwist.services.inspecting.migrating import Migration
+from siptwist.services.running import privileges
+from siptwist.services.running.privileges import PrivilegeError
 
 # Where siproxd looks when it is not told; the first that can be read wins.
 SEARCH_PATH = (
@@ -69,6 +71,8 @@ class Options(usage.Options):
             self.settings = read(self["config"] or self.path)
             if self["check"]:
                 _check(self.settings)
+            else:
+                _look_at_user(self.settings)
             self.chosen = self.find()
         except SIPTwistError as error:
             sys.stderr.write(f"{error}\n")
@@ -99,7 +103,14 @@ class Options(usage.Options):
         What the configuration is likely to be regretted for, here and now.
         """
         found = warnings(self.settings, self.chosen, this_machine())
-        return [*self.chosen.problems, *found] if self["check"] else found
+        if not self["check"]:
+            return found
+        try:
+            _look_at_user(self.settings)
+        except SIPTwistError as error:
+            # Somebody else may look at the file than the one who will start us.
+            found.append(str(error))
+        return [*self.chosen.problems, *found]
 
     def find(self) -> addresses.Chosen:
         """
@@ -140,6 +151,19 @@ def read(path: str) -> Settings:
     except OSError as error:
         raise ConfigError((Problem(path, 0, "", f"cannot be read: {error.strerror}"),)) from error
     return config.parse(text, path, configure)
+
+
+def _look_at_user(settings: Settings) -> None:
+    """
+    Whether we can become who the file wants us to be.
+
+    :raises ConfigError: with the line, when we cannot.
+    """
+    try:
+        privileges.check(settings.user, settings.chrootjail)
+    except PrivilegeError as error:
+        where = settings.origins.get(error.key, "siproxd.conf")
+        raise ConfigError((Problem(where, 0, error.key, error.text),)) from None
 
 
 def _check(settings: Settings) -> None:

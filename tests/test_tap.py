@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import os
+import pwd
 import sys
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -169,6 +170,22 @@ class CheckTests(TapCase):
         status, _, errors = self.check("proxy_auth_realm = a\nproxy_auth_passwd = b\n")
         self.assertEqual((status, errors), (0, ""))
 
+    def test_somebody_else(self) -> None:
+        """
+        Whoever looks at a file that only root can start is warned, with the line.
+        """
+        self.patch(os, "geteuid", lambda: 4711)
+        status, output, _ = self.check("user = nobody\n")
+        self.assertEqual(status, 0)
+        self.assertIn(f"warning: {self.config}:2: user: nobody: only root can become", output)
+
+    def test_root(self) -> None:
+        """
+        Root is not.
+        """
+        self.patch(os, "geteuid", lambda: 0)
+        self.assertNotIn("user: nobody", self.check("user = nobody\n")[1])
+
     def test_nothing_made(self) -> None:
         """
         A check leaves no file behind.
@@ -279,6 +296,58 @@ class OptionsTests(TapCase):
         [maker] = [one for one in getPlugins(IServiceMaker) if one.tapname == "siproxy"]
         self.assertIs(maker.options, tap.Options)
         self.assertIs(maker.makeService, tap.makeService)
+
+
+class UserTests(TapCase):
+    """
+    Who may start what the file says.
+    """
+
+    def start(self, uid: int, text: str) -> tap.Options:
+        self.patch(os, "geteuid", lambda: uid)
+        self.write(text)
+        return self.options()
+
+    def test_somebody_else(self) -> None:
+        """
+        Who is neither root nor the user is told the line, and the status is 1 (siproxd's
+        fault S7: it ran as whoever it was).
+        """
+        error = self.assertRaises(SystemExit, self.start, 4711, "user = nobody\n")
+        self.assertEqual(error.code, 1)
+        text = sys.stderr.getvalue()
+        self.assertTrue(text.startswith(f"{self.config}:2: user: nobody: only root can "), text)
+        self.assertIn("start as root, or remove the line", text)
+        self.assertFalse(self.state.parent.exists())
+
+    def test_jail(self) -> None:
+        """
+        So it is with chrootjail, which only root can enter; and with an unknown user.
+        """
+        for uid, text, told in (
+            (4711, "chrootjail = /jail", "chrootjail: /jail: only root can do that"),
+            (0, "user = no-such-user", "user: no-such-user: there is no such user"),
+        ):
+            self.assertRaises(SystemExit, self.start, uid, text)
+            self.assertIn(f"{self.config}:2: {told}\n", sys.stderr.getvalue())
+
+    def test_may(self) -> None:
+        """
+        Root may start it, and the user, and without the line everybody.
+        """
+        for uid, text in (
+            (0, "user = nobody\n"),
+            (pwd.getpwnam("nobody").pw_uid, "user = nobody\n"),
+            (4711, ""),
+        ):
+            self.assertEqual(self.start(uid, text).settings.user, text[7:].strip())
+
+    def test_own_file(self) -> None:
+        """
+        The file that ``make run`` uses may be started by everybody.
+        """
+        settings = tap.read(str(Path(__file__).parent.parent / "etc" / "siproxd.conf"))
+        self.assertEqual((settings.user, settings.chrootjail), ("", ""))
 
 
 class RegistrationPathTests(SynchronousTestCase):

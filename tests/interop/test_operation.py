@@ -177,5 +177,5 @@ class OperationTests(InteropCase):
         )
         done = self.command("--config", str(config), before=("-n", "--pidfile="))
         self.assertEqual(done.returncode, 1)
-        self.assertIn("user = no-such-user: there is no such user", done.stdout + done.stderr)
+        self.assertEqual(done.stderr, f"{config}:4: user: no-such-user: there is no such user\n")
         self.assertFalse(folder.joinpath("registrations").exists())

@@ -23,8 +23,14 @@ _LOOKED_UP_BY = ("etc/resolv.conf", "etc/hosts")
 
 class PrivilegeError(SIPTwistError):
     """
-    What was asked for cannot be had; we do not run with more than that.
+    What was asked for by option ``key`` cannot be had; we do not run with more than that,
+    nor as somebody else.
     """
+
+    def __init__(self, key: str, value: str, text: str) -> None:
+        super().__init__(f"{key} = {value}: {text}")
+        self.key = key
+        self.text = f"{value}: {text}"
 
 
 class Account(NamedTuple):
@@ -45,9 +51,28 @@ def find_account(name: str) -> Account:
     try:
         found = pwd.getpwnam(name)
     except KeyError:
-        raise PrivilegeError(f"user = {name}: there is no such user") from None
+        raise PrivilegeError("user", name, "there is no such user") from None
     groups = os.getgrouplist(name, found.pw_gid)
     return Account(name, found.pw_uid, found.pw_gid, tuple(sorted(set(groups))))
+
+
+def check(user: str, jail: str, system: Any = os) -> None:
+    """
+    Whether the process may become that user and enter that jail, being who it is now.
+
+    :raises PrivilegeError: when it may not, or there is no such user.
+    """
+    account = find_account(user) if user else None
+    is_root = system.geteuid() == 0
+    if jail and not is_root:
+        raise PrivilegeError("chrootjail", jail, "only root can do that")
+    if account is not None and not is_root and account.uid != system.geteuid():
+        raise PrivilegeError(
+            "user",
+            user,
+            "only root can become somebody else: start as root, or remove the line if "
+            "whoever starts us (systemd, say) has chosen the user already",
+        )
 
 
 def become(account: Account, system: Any = os) -> None:
@@ -66,7 +91,7 @@ def become(account: Account, system: Any = os) -> None:
             system.setgid(gid)
             system.setuid(uid)
     except OSError as error:
-        raise PrivilegeError(f"user = {account.name}: {error.strerror}") from error
+        raise PrivilegeError("user", account.name, str(error.strerror)) from error
     _verify(account, system)
 
 
@@ -82,7 +107,7 @@ def _verify(account: Account, system: Any) -> None:
             return
         is_left = {0}
     if is_left:
-        raise PrivilegeError(f"user = {account.name}: privileges of root are left")
+        raise PrivilegeError("user", account.name, "privileges of root are left")
 
 
 def enter_jail(directory: str, system: Any = os) -> None:
@@ -101,7 +126,7 @@ def enter_jail(directory: str, system: Any = os) -> None:
         system.chroot(directory)
         system.chdir("/")
     except OSError as error:
-        raise PrivilegeError(f"chrootjail = {directory}: {error.strerror}") from error
+        raise PrivilegeError("chrootjail", directory, str(error.strerror)) from error
 
 
 def make_place(path: str, account: Account | None, system: Any = os) -> None:
@@ -138,8 +163,9 @@ class PrivilegeService(Service):
         :raises PrivilegeError: when that cannot be.
         """
         super().privilegedStartService()
+        check(self._user, self._jail, self._system)
         if self._system.geteuid() != 0:
-            self._stay()
+            # We are that user already, or stay who we are.
             return
         account = find_account(self._user) if self._user else None
         if account or self._jail:
@@ -151,14 +177,3 @@ class PrivilegeService(Service):
         if account is not None:
             become(account, self._system)
             self._log.info("Running as {user} from now on", user=account.name)
-
-    def _stay(self) -> None:
-        """
-        Whoever is not root has nothing to give up, and cannot be anybody else.
-        """
-        if self._jail:
-            raise PrivilegeError(f"chrootjail = {self._jail}: only root can do that")
-        if self._user and find_account(self._user).uid != self._system.geteuid():
-            self._log.warn(
-                "user = {user}: we were not started as root, and stay who we are", user=self._user
-            )

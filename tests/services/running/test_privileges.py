@@ -163,12 +163,43 @@ class PrivilegeServiceTests(SynchronousTestCase):
             error = self.assertRaises(PrivilegeError, self.start, system, "", "/no/jail")
             self.assertIn(text, str(error))
 
-    def test_not_root(self) -> None:
+    def test_somebody_else(self) -> None:
         """
-        Who was not root has nothing to give up, and runs on; an unknown user is refused
-        all the same.
+        Who is neither root nor the user does not start (siproxd's fault S7: it ran on as
+        whoever it was), and hears what can be done.
         """
         system = FakeSystem(1000)
-        self.start(system, user="nobody")
+        error = self.assertRaises(PrivilegeError, self.start, system, "nobody")
+        self.assertEqual(error.key, "user")
+        self.assertIn(
+            "user = nobody: only root can become somebody else: start as root, ", str(error)
+        )
+        self.assertIn("or remove the line", error.text)
         self.assertEqual(system.uids, [1000] * 3)
-        self.assertRaises(PrivilegeError, self.start, system, "no-such-user")
+        self.assertEqual(list(self.directory.iterdir()), [])
+
+    def test_already(self) -> None:
+        """
+        Who is that user already, as systemd's User= has it, starts, and nothing changes.
+        """
+        uid = find_account("nobody").uid
+        system = FakeSystem(uid)
+        groups = list(system.groups)
+        self.start(system, user="nobody")
+        self.assertEqual((system.uids, system.groups), ([uid] * 3, groups))
+
+    def test_nobody_asked(self) -> None:
+        """
+        Without the line whoever starts us is fine.
+        """
+        system = FakeSystem(1000)
+        self.start(system)
+        self.assertEqual(system.uids, [1000] * 3)
+
+    def test_unknown(self) -> None:
+        """
+        An unknown user is refused, whoever starts us.
+        """
+        for uid in (0, 1000):
+            error = self.assertRaises(PrivilegeError, self.start, FakeSystem(uid), "no-such-user")
+            self.assertEqual(error.text, "no-such-user: there is no such user")
