@@ -27,7 +27,7 @@ from siptwist.sip.message import Request, Response
 _SECONDS = whole(0, 2**31 - 1)
 #: Requests whose answer is waited for, at most, and providers that are remembered.
 WAITING, PROVIDERS = 10_000, 1_000
-#: Seconds between two looks for those who have been silent for long.
+#: Seconds between two looks for those who have been silent for long, at most.
 EXPIRE_SECONDS = 60.0
 
 # The headers that ask for a password.
@@ -183,7 +183,7 @@ class Blacklist:
         while self._attempts and next(iter(self._attempts.values())).at < limit:
             self._attempts.popitem(last=False)
         if now >= self._next_expiry:
-            self._next_expiry = now + EXPIRE_SECONDS
+            self._next_expiry = now + min(EXPIRE_SECONDS, self._options.duration or EXPIRE_SECONDS)
             self._told.clear()
             self._offenders.expire(now)
         if self._file is not None and self._save(self._file):

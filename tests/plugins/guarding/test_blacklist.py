@@ -280,6 +280,22 @@ class NotFromHereTests(BlacklistCase):
         self.assertIn("203.0.113.66", *self.said("blacklist"))
 
 
+class ShortTests(BlacklistCase):
+    more = "plugin_blacklist_hitcount = 0\nplugin_blacklist_duration = 10\n"
+
+    def test_short(self) -> None:
+        """
+        Who is shut out for less than a minute does not wait for the minute's end.
+        """
+        self.proxy.wait(61, 1)
+        self.fail_often(self.phone, 1)
+        self.phone.send("OPTIONS", "sip:carol@provider.example")
+        self.proxy.wait(21, 1)
+        self.phone.send("OPTIONS", "sip:carol@provider.example", call_id="later")
+        self.assertEqual(self.phone.statuses("OPTIONS"), [403])
+        self.assertEqual(len(self.provider.requests("OPTIONS")), 1)
+
+
 class DropTests(BlacklistCase):
     more = "plugin_blacklist_answer = drop\nplugin_blacklist_hitcount = 0\n"
 
