@@ -16,23 +16,11 @@ from siptwist.plugins.stages import IPostProxy, IRaw
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, parse
 from tests.plugins.loaded import PluginCase, make_house
+from tests.plugins.repairs.devices import DTAG_BRANCH, DTAG_RESPONSE
 from tests.proxy.asking import request
 
 HERE, THERE = "203.0.113.20", "198.51.100.9"
-# As a server of the kind answers: its Via, and none of ours.
-RINGING = """\
-SIP/2.0 {status} {reason}
-Via: SIP/2.0/UDP {via}
-To: <sip:carol@provider.example>;tag=h7g4Esbg_p65550t1
-From: {from_}
-Call-ID: {call_id}
-CSeq: {cseq}
-Contact: <sip:sgc_c@203.0.113.21;transport=udp>
-Allow: INVITE, ACK, CANCEL, BYE, UPDATE, PRACK
-Content-Length: 0
-
-"""
-BOGUS = "203.0.113.21:5060;branch=z9hG4bKg3Zqkv7iq2x5"
+BOGUS = f"203.0.113.21:5060;branch={DTAG_BRANCH}"
 
 
 class AnsweredCase(PluginCase):
@@ -47,7 +35,7 @@ class AnsweredCase(PluginCase):
             "cseq": fields["cseq"],
             **more,
         }
-        self.provider.deliver(RINGING.format(**values).replace("\n", "\r\n").encode())
+        self.provider.deliver(DTAG_RESPONSE.format(**values).replace("\n", "\r\n").encode())
 
 
 class FixDTAGTests(AnsweredCase):
@@ -160,7 +148,7 @@ class MemoryTests(SynchronousTestCase):
 
     def hear(self, call_id: str, via: str = BOGUS) -> bytes | None:
         values = {"status": 180, "reason": "Ringing", "from_": "<sip:a@b.example>;tag=a"}
-        text = RINGING.format(via=via, call_id=call_id, cseq="1 INVITE", **values)
+        text = DTAG_RESPONSE.format(via=via, call_id=call_id, cseq="1 INVITE", **values)
         return self.plugin.raw(text.replace("\n", "\r\n").encode(), self.hop, Side.OUTSIDE)
 
     def test_others_below(self) -> None:

@@ -11,23 +11,11 @@ from siptwist.plugins.repairs.networks import NetworkOptions
 from siptwist.plugins.stages import IPreProxy
 from siptwist.sip.message import Request, parse
 from tests.plugins.loaded import PluginCase, make_house
+from tests.plugins.repairs.devices import BOX_CALL
 from tests.services.walking import sdp
 
-# As a gateway behind its provider's NAT router writes it.
-INVITE = """\
-INVITE {uri} SIP/2.0
-Via: SIP/2.0/UDP {via};branch=z9hG4bK-524287-1---4f2a7c31
-Max-Forwards: 66
-From: "Carol" <sip:carol@provider.example>;tag=8a51
-To: <sip:alice@provider.example>
-Call-ID: 31c5d2@192.168.100.4
-CSeq: 102 INVITE
-Contact: <sip:carol@203.0.113.20:5060>
-User-Agent: IP-GW 4.1
-Content-Type: application/sdp
-Content-Length: {length}
-
-"""
+CALL_ID = "5694A3F5A5BEB07F@192.168.178.1"
+BRANCH = "z9hG4bK4207DC1195070DC1"
 
 
 class CallInCase(PluginCase):
@@ -37,7 +25,7 @@ class CallInCase(PluginCase):
         """
         uri = self.registered(self.phone)
         body = sdp("203.0.113.30", 6000)
-        text = INVITE.format(uri=uri, via=via, length=len(body))
+        text = BOX_CALL.format(uri=uri, via=via, length=len(body))
         self.provider.deliver(text.replace("\n", "\r\n").encode() + body.encode())
         return self.phone.last("INVITE")
 
@@ -63,8 +51,8 @@ class FixBogusViaTests(CallInCase):
         The Via of a listed network says where the request really came from, and keeps
         what its sender wrote: he must know it again.
         """
-        via = "SIP/2.0/UDP 192.168.100.4:5061;branch=z9hG4bK-524287-1---4f2a7c31"
-        request = self.call("192.168.100.4:5061")
+        via = f"SIP/2.0/UDP 192.168.178.1:5061;branch={BRANCH}"
+        request = self.call("192.168.178.1:5061")
         repaired = f"{via};rport=5060;received=203.0.113.20"
         self.assertEqual(request.headers.lines("via")[1], repaired)
         self.assertEqual(self.answered(request), repaired)
@@ -87,7 +75,7 @@ class FixBogusViaTests(CallInCase):
         """
         What a sender himself says of received and rport does not count.
         """
-        request = self.call("192.168.100.4;received=198.51.100.1;rport=9")
+        request = self.call("192.168.178.1;received=198.51.100.1;rport=9")
         via = self.answered(request)
         self.assertNotIn("198.51.100.1", via)
         self.assertTrue(via.endswith(";rport=5060;received=203.0.113.20"), via)
@@ -97,7 +85,7 @@ class FixBogusViaTests(CallInCase):
         A Via that cannot be read is refused as without the plugin.
         """
         uri = self.registered(self.phone)
-        text = INVITE.format(uri=uri, via="192.168.100.4:x", length=0)
+        text = BOX_CALL.format(uri=uri, via="192.168.178.1:x", length=0)
         self.provider.deliver(text.replace("\n", "\r\n").encode())
         self.assertEqual(self.phone.requests("INVITE"), [])
         self.assertIn(b"SIP/2.0 400", self.provider.datagrams[-1])
@@ -114,9 +102,9 @@ class FixBogusViaTests(CallInCase):
 
     def test_call(self) -> None:
         """
-        A whole call from such a gateway leaves nothing behind.
+        A whole call of such a box leaves nothing behind.
         """
-        request = self.call("192.168.100.4")
+        request = self.call("192.168.178.1")
         self.phone.reply(request, 486)
         response = self.provider.answer("INVITE")
         first = parse(bytes(request))
@@ -125,7 +113,7 @@ class FixBogusViaTests(CallInCase):
             first._replace(headers=first.headers.replaced({"via": response.headers.fields("via")})),
             response,
         )
-        self.assert_clean("31c5d2@192.168.100.4")
+        self.assert_clean(CALL_ID)
 
 
 class TrueViaTests(CallInCase):
@@ -138,5 +126,5 @@ class TrueViaTests(CallInCase):
         request = self.call("203.0.113.20:5060")
         self.assertEqual(
             self.answered(request),
-            "SIP/2.0/UDP 203.0.113.20:5060;branch=z9hG4bK-524287-1---4f2a7c31",
+            f"SIP/2.0/UDP 203.0.113.20:5060;branch={BRANCH}",
         )

@@ -14,32 +14,13 @@ from siptwist.sip.fields import NameAddr
 from siptwist.sip.message import Message
 from siptwist.sip.uri import SIPURI
 from tests.plugins.loaded import PluginCase, make_house
+from tests.plugins.repairs.devices import (
+    ANONYMOUS_CALL,
+    BOX_ANONYMOUS_CALL,
+    BOX_HEADERS,
+    UNIQ,
+)
 from tests.services.walking import Agent, sdp
-
-UNIQ = "DD4BA1F64D2E9B5A0FC8E4E6A7C31"
-# An anonymous call out, as a FRITZ!Box 7390 (84.06.20) writes it.
-ANONYMOUS = """\
-INVITE sip:carol@provider.example SIP/2.0
-Via: SIP/2.0/UDP 10.0.0.10:5060;rport;branch=z9hG4bK33D8F2A1F0C26A1E
-From: <sip:anonymous@anonymous.invalid>;tag=4C1C1D0B5C8A9E36
-To: <sip:carol@provider.example>
-Call-ID: 5A8C0E3C5C2D91A6@10.0.0.10
-CSeq: 4 INVITE
-Contact: {contact}
-Max-Forwards: 70
-Expires: 120
-Privacy: id
-P-Preferred-Identity: <sip:alice@provider.example>
-User-Agent: AVM FRITZ!Box Fon WLAN 7390 84.06.20
-Supported: 100rel,replaces
-Allow-Events: telephone-event,refer
-Allow: INVITE,ACK,OPTIONS,CANCEL,BYE,UPDATE,PRACK,INFO,SUBSCRIBE,NOTIFY,REFER,MESSAGE
-Content-Type: application/sdp
-Accept: application/sdp, multipart/mixed
-Accept-Encoding: identity
-Content-Length: {length}
-
-"""
 
 
 def contact_of(message: Message) -> SIPURI:
@@ -70,7 +51,7 @@ class FboxCase(PluginCase):
         The Contact of an anonymous call, as the provider sees it.
         """
         body = sdp("10.0.0.10")
-        text = ANONYMOUS.format(contact=contact, length=len(body))
+        text = BOX_ANONYMOUS_CALL.format(contact=contact, length=len(body))
         self.phone.deliver(text.replace("\n", "\r\n").encode() + body.encode())
         return contact_of(self.provider.last("INVITE"))
 
@@ -110,6 +91,21 @@ class FixFboxAnoncallTests(FboxCase):
         """
         found = self.answer("<sip:anonymous@10.0.0.10;uniq=0AB1>")
         self.assertEqual((found.user, mask_in(found)), ("fax", mask_in(self.known["fax"])))
+
+    def test_anonymous(self) -> None:
+        """
+        So it is when a border controller calls a number (``tel:``) that no account is
+        called by; without a uniq nobody knows then whose it is, and it stays.
+        """
+        for mark, user in ((f";uniq={UNIQ}", "alice"), ("", "anonymous")):
+            body = sdp("203.0.113.30", 6000)
+            text = ANONYMOUS_CALL.format(uri=self.known["alice"], length=len(body))
+            text = text.replace("f2658294147", f"f{len(mark)}").replace("qzibm", f"q{len(mark)}")
+            self.provider.deliver(text.replace("\n", "\r\n").encode() + body.encode())
+            contact = f"<sip:anonymous@10.0.0.10{mark}>"
+            came = self.phone.last("INVITE")
+            self.phone.reply(came, 180, contact=contact, headers=list(BOX_HEADERS))
+            self.assertEqual(contact_of(self.provider.answer("INVITE")).user, user)
 
     def test_called(self) -> None:
         """
