@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TypeVar, cast
 
 from siptwist.errors import MalformedMessage
 from siptwist.sip.fields import CSeq, NameAddr, Via
@@ -76,6 +77,8 @@ class Response(Value):
 
 
 Message = Request | Response
+#: The same kind of message that was given.
+AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 def _to_bytes(start_line: str, headers: Headers, body: bytes) -> bytes:
@@ -85,17 +88,25 @@ def _to_bytes(start_line: str, headers: Headers, body: bytes) -> bytes:
     return "\r\n".join(lines).encode("utf-8", "surrogateescape") + body
 
 
-def with_body(message: Request, body: bytes) -> Request:
-    return Request(message.method, message.uri, _resized(message.headers, body), body)
-
-
-def response_with_body(message: Response, body: bytes) -> Response:
-    return Response(message.status, message.reason, _resized(message.headers, body), body)
-
-
-def _resized(headers: Headers, body: bytes) -> Headers:
+def with_body(message: AnyMessage, body: bytes) -> AnyMessage:
+    """
+    The same message with another body, and its length.
+    """
     length = str(len(body))
-    return headers.with_field(("content-length", length, f"Content-Length: {length}"))
+    field = ("content-length", length, f"Content-Length: {length}")
+    return changed(message, message.headers.with_field(field), body)
+
+
+def changed(message: AnyMessage, headers: Headers, body: bytes) -> AnyMessage:
+    """
+    The same message with these header fields and this body.
+    """
+    made: Message
+    if isinstance(message, Request):
+        made = Request(message.method, message.uri, headers, body)
+    else:
+        made = Response(message.status, message.reason, headers, body)
+    return cast(AnyMessage, made)
 
 
 def via_of(message: Message) -> Via:

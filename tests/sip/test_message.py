@@ -20,7 +20,6 @@ from siptwist.sip.message import (
     from_of,
     make_response,
     parse,
-    response_with_body,
     to_of,
     via_of,
     with_body,
@@ -299,7 +298,7 @@ class BodyTests(SynchronousTestCase):
         message = with_body(request(HEAD.replace("Call-ID", "l: 0\nCall-ID")), b"four")
         self.assertEqual(message.headers.get("content-length"), "4")
         self.assertEqual([header[0] for header in message.headers][3], "content-length")
-        response = response_with_body(make_response(message, 200), b"12")
+        response = with_body(make_response(message, 200), b"12")
         self.assertEqual((response.headers.get("content-length"), response.body), ("2", b"12"))
 
 

@@ -20,7 +20,7 @@ from siptwist.plugins.stages import IPreProxy, IResponse
 from siptwist.proxy.decision import Forward
 from siptwist.proxy.passage import Passage
 from siptwist.proxy.ticket import Ticket
-from siptwist.sip.message import MAX_BODY, Request, Response, response_with_body, with_body
+from siptwist.sip.message import MAX_BODY, Request, Response, with_body
 
 # A search takes time that grows faster than the text: all calls wait meanwhile.
 LONGEST_TEXT = 8192
@@ -99,7 +99,7 @@ class RegexBody:
 
     def response(self, response: Response, passage: Passage) -> Response | None:
         body = self._rewrite(response) if response.body else None
-        return None if body is None else response_with_body(response, body)
+        return None if body is None else with_body(response, body)
 
     def _rewrite(self, message: Request | Response) -> bytes | None:
         """

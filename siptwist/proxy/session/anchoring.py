@@ -6,12 +6,11 @@ that the other party is told instead (RFC 3264).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from siptwist.errors import MalformedSDP, SIPError
 from siptwist.media.stream import CallKey, Endpoint, Party, StreamOffer
-from siptwist.sip.headers import make_header
-from siptwist.sip.message import Request, Response, response_with_body, with_body
+from siptwist.sip.message import AnyMessage, Request, Response, with_body
 from siptwist.sip.sdp import (
     NOWHERE,
     MediaDescription,
@@ -26,8 +25,6 @@ from siptwist.sip.sdp import (
 # (RFC 3261 section 13, RFC 3262, RFC 3311).
 OFFERING = frozenset({"INVITE", "ACK", "PRACK", "UPDATE"})
 
-
-_Message = TypeVar("_Message", Request, Response)
 
 # Of the lines of a medium so much is kept, to tell the operator its codecs.
 LONGEST_TEXT = 4096
@@ -115,7 +112,7 @@ def _rewritten(body: bytes, description: Description, granted: Sequence[Endpoint
     return body[: description.start] + session + body[description.end :]
 
 
-def hide(message: _Message, host: str) -> _Message:
+def hide(message: AnyMessage, host: str) -> AnyMessage:
     """
     A message whose session description is no offer and no answer, and is not
     relayed: what it says of addresses becomes ours, its ports stay.
@@ -128,19 +125,13 @@ def hide(message: _Message, host: str) -> _Message:
     except MalformedSDP:
         if isinstance(message, Request):
             raise
-        return _with_body(message, b"")
+        return with_body(message, b"")
     if found is None:
         return message
     session, start, end = found
     ports = [(host, medium.port, medium.rtcp_port) for medium in session.media]
     body = message.body[:start] + session.rewrite(ports, host) + message.body[end:]
-    return _with_body(message, body)
-
-
-def _with_body(message: _Message, body: bytes) -> _Message:
-    length = make_header("Content-Length", str(len(body)))
-    headers = message.headers.replaced({"content-length": (length,)})
-    return message._replace(headers=headers, body=body)
+    return with_body(message, body)
 
 
 def anchor_request(
@@ -158,4 +149,4 @@ def anchor_response(
     """
     The response with the granted ports written into its session description.
     """
-    return response_with_body(response, _rewritten(response.body, description, granted))
+    return with_body(response, _rewritten(response.body, description, granted))

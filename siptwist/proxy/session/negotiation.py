@@ -6,7 +6,7 @@ told of them, and when a call's media begins, changes and ends.
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from siptwist.errors import MalformedSDP
 from siptwist.media.stream import CallKey, Party
@@ -16,12 +16,11 @@ from siptwist.proxy.session.anchoring import OFFERING, Description, find_session
 from siptwist.proxy.session.dialogs import Dialogs
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Side
-from siptwist.sip.message import Request, Response, from_of, to_of
+from siptwist.sip.message import AnyMessage, Response, from_of, to_of
 from siptwist.sip.values import plain_members
 
 # What may change a call's media, once the answer is final.
 _CHANGING = frozenset({"INVITE", "UPDATE", "PRACK"})
-_Message = TypeVar("_Message", Request, Response)
 
 # The other side no longer knows the dialog, or is gone: BYE has done its work
 # (RFC 3261 section 15.1.1).
@@ -116,7 +115,9 @@ class Negotiation:
             told = after[start : len(after) - rest]
             dialog.tell(description.party.other, told, description.is_offer)
 
-    def hide(self, message: _Message, source: Side, toward: Side, identity: Identity) -> _Message:
+    def hide(
+        self, message: AnyMessage, source: Side, toward: Side, identity: Identity
+    ) -> AnyMessage:
         """
         What a phone describes that is no offer and no answer, in the answer to
         OPTIONS, in a refusal, in INFO: the outside shall not read its addresses.

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from typing import TypeVar
 
 from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.passage import Passage
 from siptwist.sip.fields import CSeq
 from siptwist.sip.headers import Header, make_header
-from siptwist.sip.message import Request, Response
-
-_Message = TypeVar("_Message", Request, Response)
+from siptwist.sip.message import AnyMessage, Request, Response, with_body
 
 # o=<username> <sess-id> <sess-version> ...                (RFC 8866 section 5.2)
 _VERSION = re.compile(rb"((?:\A|\n)o=[^ \r\n]+ +[0-9]+ +)([0-9]{1,20})(?= )")
@@ -106,16 +103,14 @@ class Renumbering:
         return with_version(response, self.count(passage.key, passage.party.other))
 
 
-def with_version(message: _Message, by: int) -> _Message:
+def with_version(message: AnyMessage, by: int) -> AnyMessage:
     """
     The message with the version of its session description raised.
     """
     kind = (message.headers.get("content-type") or "").lower()
     if not by or not message.body or not ("sdp" in kind or "multipart" in kind):
         return message
-    body = raised(message.body, by)
-    length = make_header("Content-Length", str(len(body)))
-    return message._replace(headers=message.headers.with_field(length), body=body)
+    return with_body(message, raised(message.body, by))
 
 
 def raised(body: bytes, by: int) -> bytes:

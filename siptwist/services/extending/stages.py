@@ -5,7 +5,7 @@ One message, and the plugins that are asked about it on its way.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from siptwist.errors import MalformedMessage
 from siptwist.media.calls import MediaCall
@@ -17,10 +17,8 @@ from siptwist.proxy.session.records import Records
 from siptwist.proxy.ticket import Ticket
 from siptwist.services.extending.chains import Chain, Failures
 from siptwist.sip.hop import Hop, Side
-from siptwist.sip.message import Request, Response, response_with_body, with_body
+from siptwist.sip.message import AnyMessage, Request, Response, with_body
 from siptwist.sip.sdp import find_sdp, is_whole
-
-_Message = TypeVar("_Message", Request, Response)
 
 _REFUSALS = (Reply, Drop)
 _DECISIONS = (Reply, Drop, Forward)
@@ -149,7 +147,7 @@ class Stages:
                 self._failures.note(hook, request)
         ticket = forward.ticket
         if self._media.hooks and ticket.request.body:
-            request = self._describe(ticket.request, ticket.method, forward.from_phone, with_body)
+            request = self._describe(ticket.request, ticket.method, forward.from_phone)
             if request is not ticket.request:
                 forward = forward.with_ticket(ticket.with_request(request))
         return forward
@@ -181,9 +179,7 @@ class Stages:
             except Exception:
                 self._failures.note(hook, response)
         if self._media.hooks and response.body:
-            response = self._describe(
-                response, passage.method, passage.to_phone, response_with_body
-            )
+            response = self._describe(response, passage.method, passage.to_phone)
         if self._call_ended.hooks:
             self._records.answer(passage, response.status, self._now())
         return response
@@ -214,7 +210,7 @@ class Stages:
 
     # How they are asked
 
-    def _send(self, message: _Message, method: str, hop: Hop, side: Side) -> _Message:
+    def _send(self, message: AnyMessage, method: str, hop: Hop, side: Side) -> AnyMessage:
         hooks = self._post_proxy.by_method[method]
         if self._failed:
             hooks = self._failures.without(hooks, message)
@@ -227,13 +223,7 @@ class Stages:
                 self._failures.note(hook, message)
         return message
 
-    def _describe(
-        self,
-        message: _Message,
-        method: str,
-        from_phone: bool,
-        with_body: Callable[[_Message, bytes], _Message],
-    ) -> _Message:
+    def _describe(self, message: AnyMessage, method: str, from_phone: bool) -> AnyMessage:
         """
         The message with the session description that plugins make of its own.
         """
