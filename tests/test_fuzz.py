@@ -220,6 +220,7 @@ class GrowthTests(SynchronousTestCase):
         for number in range(3000):
             headers.key_of(f"X-{number}")
         self.assertLessEqual(len(headers._KEYS), headers._KEYS_LIMIT)
+        self.assertLessEqual(len(headers._LINES), headers._LINES_LIMIT)
         self.assertEqual(headers.key_of("V "), "via")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from siptwist.errors import MalformedHeader
 from siptwist.sip.fields import CSeq, NameAddr, Via
-from siptwist.sip.grammar import is_token, split_commas, unfold
+from siptwist.sip.grammar import REMEMBERED, is_token, split_commas, unfold
 
 # RFC 3261 section 7.3.3 and the IANA registry of SIP compact forms.
 COMPACT = {
@@ -91,6 +91,31 @@ def _parse_field(line: str) -> Header:
     return (key_of(name), unfold(value).strip(" \t"), line)
 
 
+class _Lines(dict[str, Header]):
+    """
+    Fields seen lately, by their lines: of those in a message most were in others
+    before.  What is not plain is not here, nor are long lines and credentials; begun
+    anew when it is full.
+    """
+
+    def __missing__(self, line: str) -> Header:
+        name, colon, value = line.partition(":")
+        key = _KEYS.get(name)
+        if key is None or not colon or "\r" in line or "\n" in line:
+            raise KeyError(line)
+        header = (key, value.strip(" \t"), line)
+        if len(line) <= REMEMBERED and key not in _SECRET:
+            if len(self) >= _LINES_LIMIT:
+                self.clear()
+            self[line] = header
+        return header
+
+
+_LINES_LIMIT = 4096
+_SECRET = frozenset({"authorization", "proxy-authorization"})
+_LINES = _Lines()
+
+
 class Headers:
     """
     An ordered list of header fields that never changes; editing makes another.
@@ -124,28 +149,32 @@ class Headers:
         return value
 
     @classmethod
+    def recall(cls, text: str) -> Headers | None:
+        """
+        All fields of a message, separated by CRLF, if they are plain: a line each,
+        and all names known.
+        """
+        lines = text.split("\r\n")
+        try:
+            items = list(map(_LINES.__getitem__, lines))
+        except KeyError:
+            return None
+        first = {header[0]: header for header in reversed(items)}
+        if len(first) != len(items) and len(set(lines)) != len(lines):
+            # Each field is one of its own, though another says the same.
+            items = [(key, value, line) for key, value, line in items]
+            first = {header[0]: header for header in reversed(items)}
+        headers = cls(items)
+        headers.first = first
+        return headers
+
+    @classmethod
     def parse(cls, text: str) -> Headers:
         """
-        Read all fields of a message, separated by CRLF.
+        Read all fields of a message, separated by CRLF, however they are written.
 
         :raises ValueError: for a line that is not a field.
         """
-        if "\r\n " not in text and "\r\n\t" not in text:
-            try:
-                known = _KEYS
-                items = [
-                    (
-                        known[(parts := line.partition(":"))[0] if ":" in line else ""],
-                        parts[2].strip(" \t"),
-                        line,
-                    )
-                    for line in text.split("\r\n")
-                ]
-                headers = cls(items)
-                headers.first = {header[0]: header for header in reversed(items)}
-                return headers
-            except KeyError:
-                pass
         return cls([_parse_field(line) for line in _LINE_END.split(text) if line])
 
     @classmethod

@@ -193,18 +193,26 @@ def _parse_request(start_line: str, rest: str, body: bytes) -> Request:
 
 
 def _parse_headers(text: str) -> Headers:
+    headers = Headers.recall(text)
+    if headers is None:
+        headers = _parse_carefully(text)
+    elif len(headers.items) > MAX_HEADERS:
+        raise MalformedMessage("Too many headers")
+    if len(text) > MAX_LINE and any(len(header[2]) > MAX_LINE for header in headers):
+        raise MalformedMessage("Header too long")
+    return headers
+
+
+def _parse_carefully(text: str) -> Headers:
     count = text.count("\r\n")
     if count >= MAX_HEADERS:
         raise MalformedMessage("Too many headers")
     if text.count("\n") != count or text.count("\r") != count:
         raise MalformedMessage("Stray line break")
     try:
-        headers = Headers.parse(text)
+        return Headers.parse(text)
     except ValueError:
         raise MalformedMessage("Malformed header line") from None
-    if len(text) > MAX_LINE and any(len(header[2]) > MAX_LINE for header in headers):
-        raise MalformedMessage("Header too long")
-    return headers
 
 
 def _check(headers: Headers) -> None:

@@ -121,6 +121,78 @@ class ParseTests(SynchronousTestCase):
         self.assertIn("Strange-Name", module._KEYS)
 
 
+class RecallTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        key_of("Via")
+        key_of("Route")
+        key_of("Authorization")
+        self.patch(module, "_LINES", module._Lines())
+
+    def recall(self, text: str) -> Headers:
+        """
+        What is read of a plain text, which is not refused.
+        """
+        found = Headers.recall(text)
+        assert found is not None
+        return found
+
+    def test_same(self) -> None:
+        """
+        A message is read the same when its lines have been seen before.
+        """
+        text = "Via: a\r\nRoute:  <sip:b>\t\r\nv:c"
+        key_of("v")
+        for _ in range(2):
+            found = self.recall(text)
+            self.assertEqual(found, Headers.parse(text))
+            self.assertEqual(found.first, Headers.parse(text).first)
+
+    def test_not_plain(self) -> None:
+        """
+        Folded and damaged fields and unheard-of names are not taken for plain ones.
+        """
+        for text in (
+            "Via: a\r\n b",
+            "Via: a\r\n Route: b",
+            "Via: a\r\n\tb",
+            "Via",
+            "Via: a\nRoute: b",
+            "Via: a\rRoute: b",
+            "Via: a\r\n",
+            "Unheard-Of: a",
+            "",
+        ):
+            self.assertIsNone(Headers.recall(text), text)
+            self.assertIsNone(Headers.recall(text), text)
+
+    def test_twice_the_same(self) -> None:
+        """
+        Of two equal Routes the first alone is the first.
+        """
+        found = self.recall("Route: <sip:a>\r\nVia: b\r\nRoute: <sip:a>")
+        self.assertEqual(found.repeated, {"route"})
+        changed = found.replaced({"route": (make_header("Route", "<sip:c>"),)})
+        self.assertEqual([header[2] for header in changed], ["Route: <sip:c>", "Via: b"])
+
+    def test_secrets(self) -> None:
+        """
+        Credentials are not remembered.
+        """
+        self.recall("Authorization: Digest response=1\r\nVia: a")
+        self.assertEqual(list(module._LINES), ["Via: a"])
+
+    def test_bounded(self) -> None:
+        """
+        Strangers fill no memory with lines that never come again.
+        """
+        self.patch(module, "_LINES_LIMIT", 10)
+        for number in range(25):
+            self.recall(f"Via: {number}")
+            self.assertLessEqual(len(module._LINES), 10)
+        self.recall("Via: " + "x" * 200)
+        self.assertNotIn("Via: " + "x" * 200, module._LINES)
+
+
 class EqualityTests(SynchronousTestCase):
     def test_equal(self) -> None:
         """
