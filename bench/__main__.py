@@ -18,27 +18,47 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.plugins import compare_plugins
 from bench.reference import reference
 from bench.rtpengine import is_installed
 from bench.tables import compare
 
+if TYPE_CHECKING:
+    from tests.interop.bed import Bed
+
 ROOT = Path(__file__).resolve().parent.parent
+#: What ``make compiled`` makes.
+LIBRARY = ROOT / "build" / "compiled"
 PORT = 25062
 #: CPU of a relayed packet that we do not exceed, by the number of calls.
 PROMISED_US = {100: 20, 400: 18, 1000: 18}
 
 
-def run_json(*command: str) -> list[dict[str, Any]]:
+def run_json(*command: str, **environment: str) -> list[dict[str, Any]]:
     """
     What a bench of its own process prints, a JSON object a line.
     """
     done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
     )
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def libraries() -> dict[str, dict[str, str]]:
+    """
+    The environment in which siptwist is Python alone, and that in which some of it is
+    compiled, if it has been.
+    """
+    path = f"{LIBRARY}{os.pathsep}{ROOT}"
+    compiled = {"_compiled": {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}}
+    return {"": {}, **(compiled if (LIBRARY / "made").exists() else {})}
 
 
 def calls_in_process(calls: str, runs: int) -> dict[str, Any]:
@@ -48,10 +68,14 @@ def calls_in_process(calls: str, runs: int) -> dict[str, Any]:
     the reference beside it is of the same process.
     """
     setups: dict[str, tuple[str, ...]] = {"signaling": (), "with_media": ("--media",)}
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in setups}
+    found: dict[str, list[dict[str, Any]]] = {
+        f"{name}{which}": [] for which in libraries() for name in setups
+    }
     for _ in range(runs):
         for name, setup in setups.items():
-            found[name] += run_json("-m", "bench.signaling", "--calls", calls, *setup)
+            for which, environment in libraries().items():
+                command = ("-m", "bench.signaling", "--calls", calls, *setup)
+                found[f"{name}{which}"] += run_json(*command, **environment)
     best = {name: min(all, key=lambda one: one["cpu_ms_per_call"]) for name, all in found.items()}
     return {
         "runs_of_each": runs,
@@ -115,23 +139,34 @@ def live_calls(rate: int, seconds: float) -> dict[str, Any]:
     Calls of real SIPp through a real twistd, in network namespaces.
     """
     from tests.interop.bed import Bed
-    from tests.interop.load import run_calls
-    from tests.interop.proxy import Proxy
     from tests.interop.readiness import SWITCH, reason_to_skip
 
     os.environ.setdefault(SWITCH, "1")
     reason = reason_to_skip()
     if reason:
         return {"skipped": reason}
-    bed = Bed()
-    try:
-        proxy = Proxy(bed, rtp_port_low=10000, rtp_port_high=29999)
-        warm = run_calls(bed, proxy, rate, 2)
-        figures = run_calls(bed, proxy, rate, seconds)
-        held = run_calls(bed, proxy, 100, 5, hold_ms=8000)
-        proxy.stop()
-    finally:
-        bed.remove()
+    found = {}
+    for which, environment in libraries().items():
+        bed = Bed()
+        os.environ.update(environment)
+        try:
+            found[f"with_media{which}"] = _live(bed, rate, seconds)
+        finally:
+            bed.remove()
+            for name in environment:
+                del os.environ[name]
+    return found
+
+
+def _live(bed: Bed, rate: int, seconds: float) -> dict[str, Any]:
+    from tests.interop.load import run_calls
+    from tests.interop.proxy import Proxy
+
+    proxy = Proxy(bed, rtp_port_low=10000, rtp_port_high=29999)
+    warm = run_calls(bed, proxy, rate, 2)
+    figures = run_calls(bed, proxy, rate, seconds)
+    held = run_calls(bed, proxy, 100, 5, hold_ms=8000)
+    proxy.stop()
     grown = held["rss_kib_after"] - held["rss_kib_before"]
     return {
         "rate": rate,

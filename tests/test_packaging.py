@@ -5,6 +5,7 @@ What is shipped: the packages, the plugin of twistd, and the files in ``etc``.
 from __future__ import annotations
 
 import re
+import runpy
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -61,6 +62,21 @@ class MetadataTests(SynchronousTestCase):
         }
         listed = self.setup_cfg["options"]["packages"].split()
         self.assertEqual(sorted(listed), sorted({*folders, "twisted.plugins"}))
+
+    def test_compiled(self) -> None:
+        """
+        What is compiled are the pure rooms but for the modules that say why not.
+        """
+        build = runpy.run_path(str(ROOT / "setup.py"), run_name="build")
+        found = set(build["modules"]()) | build["LEFT"]
+        rooms = {
+            path.relative_to(ROOT).as_posix()
+            for room in ("sip", "media", "proxy")
+            for path in (ROOT / "siptwist" / room).rglob("*.py")
+            if path.name != "__init__.py"
+        }
+        self.assertEqual(found, rooms)
+        self.assertFalse(set(build["modules"]()) & build["LEFT"])
 
     def test_plugin_folder(self) -> None:
         """

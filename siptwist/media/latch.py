@@ -84,8 +84,10 @@ class Latch:
         A latch that has learned the same.
         """
         twin = Latch(self.described)
-        for name in self.__slots__:
-            setattr(twin, name, getattr(self, name))
+        twin.heard, twin.source, twin._former = self.heard, self.source, self._former
+        twin._proven, twin._runner, twin._run = self._proven, self._runner, self._run
+        twin._last, twin._stamp = self._last, self._stamp
+        twin._heard_packets, twin._ssrc = self._heard_packets, self._ssrc
         return twin
 
     def describe(self, described: Described) -> None:

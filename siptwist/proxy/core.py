@@ -43,10 +43,6 @@ class Core:
     ``moved_at`` is when our address outside changed last, if it has.
     """
 
-    moved_at: float | None = None
-    stages: Stages | None = None
-    guard: Guard | None = None
-
     def __init__(
         self,
         identity: Identity,
@@ -60,6 +56,9 @@ class Core:
         loops: Loops | None = None,
     ) -> None:
         self._identity = identity
+        self.moved_at: float | None = None
+        self.stages: Stages | None = None
+        self.guard: Guard | None = None
         self.direction = Direction(locations, visitors, peers)
         self._locations = locations
         self._visitors = visitors

@@ -4,15 +4,16 @@ What to do with a request: answer it, forward it, or drop it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from siptwist.proxy.registration.location import Binding
 from siptwist.proxy.ticket import Ticket
 from siptwist.sip.hop import Hop, Side
-from siptwist.sip.values import Value, as_value
+from siptwist.sip.values import Value
 
 
-@as_value
+@dataclass(slots=True)
 class Reply(Value):
     """
     Answer the request ourselves.  ``why`` is for the log.
@@ -37,7 +38,7 @@ class Drop(NamedTuple):
     why: str
 
 
-@as_value
+@dataclass(slots=True)
 class Target(Value):
     """
     One place to send a request to (RFC 3261 section 16.5).
@@ -59,7 +60,7 @@ class Target(Value):
     breadth: int = 60
 
 
-@as_value
+@dataclass(slots=True)
 class Forward(Value):
     """
     Send the request of ``ticket`` on, to the targets in the order of their q.

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from siptwist.errors import SIPError
 from siptwist.proxy.decision import Target
 from siptwist.sip.fields import parse_number
 from siptwist.sip.headers import Header, Headers
 from siptwist.sip.message import Response
-from siptwist.sip.values import Value, as_value
+from siptwist.sip.values import Value
 
 # RFC 3261 section 16.7 step 6: these help the caller to repair the request.
 _REPAIRABLE = (401, 407, 415, 420, 484)
@@ -23,7 +24,7 @@ _NOBODY = {480: 2, 408: 3}
 _AGGREGATED = {401: "www-authenticate", 407: "proxy-authenticate"}
 
 
-@as_value
+@dataclass(slots=True)
 class Verdict(Value):
     """
     What follows from a response: what to send upstream (and the branch it

@@ -5,7 +5,7 @@ Carries a request to one target, and its responses back (RFC 3261 sections
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from siptwist.media.stream import CallKey, Party
 from siptwist.proxy.decision import Forward, Target
@@ -28,7 +28,7 @@ from siptwist.proxy.ticket import Ticket
 from siptwist.sip.headers import Header, make_header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response, to_of
-from siptwist.sip.values import Value, as_value
+from siptwist.sip.values import Value
 
 # Requests that may name a third party.
 REFERRING = frozenset({"REFER", "INVITE"})
@@ -36,7 +36,7 @@ REFERRING = frozenset({"REFER", "INVITE"})
 _BREADTH = (make_header("Max-Breadth", str(DEFAULT_BREADTH)),)
 
 
-@as_value
+@dataclass(slots=True)
 class Passage(Value):
     """
     What must be known of a forwarded request until its last response.

@@ -4,6 +4,8 @@ A request on its way through the proxy.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from siptwist.errors import MalformedURI
 from siptwist.proxy.vias import arrived_vias
 from siptwist.sip.fields import CSeq, NameAddr, Via
@@ -11,10 +13,10 @@ from siptwist.sip.headers import Header, Headers
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request
 from siptwist.sip.uri import SIPURI
-from siptwist.sip.values import Value, as_value
+from siptwist.sip.values import Value
 
 
-@as_value
+@dataclass(slots=True)
 class Ticket(Value):
     """
     A request, where it came from, and what everybody asks of it.

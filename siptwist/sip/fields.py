@@ -5,6 +5,7 @@ Typed views of header values, parsed where something must be decided.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -20,7 +21,7 @@ from siptwist.sip.grammar import (
     unquote,
 )
 from siptwist.sip.uri import SIPURI, is_uri
-from siptwist.sip.values import Value, as_value
+from siptwist.sip.values import Value
 
 # name-addr / addr-spec, then parameters (RFC 3261 section 20.10).  Display
 # names of bare UTF-8 words are not in the grammar, but in many phones.
@@ -50,7 +51,7 @@ _DIGITS = re.compile(r"[0-9]+")
 MAGIC_COOKIE = "z9hG4bK"
 
 
-@as_value
+@dataclass(slots=True)
 class NameAddr(Value):
     """
     The value of From, To, Contact, Route and their kin.
@@ -165,7 +166,7 @@ def _cseq(text: str) -> CSeq | None:
     return CSeq(int(match[1]), match[2])
 
 
-@as_value
+@dataclass(slots=True)
 class Via(Value):
     """
     One hop a request took (RFC 3261 section 20.42, RFC 3581).

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from siptwist.errors import MalformedMessage
@@ -14,7 +15,7 @@ from siptwist.sip.grammar import TOKEN, split_commas
 from siptwist.sip.headers import Header, Headers, keep_header, make_header
 from siptwist.sip.status import reason_of
 from siptwist.sip.uri import is_uri
-from siptwist.sip.values import Value, as_value
+from siptwist.sip.values import Value
 
 # Limits against memory and parsing attacks; a start line or a header longer
 # than this, or more headers than this, is nobody's phone.
@@ -46,7 +47,7 @@ _MANDATORY = (
 )
 
 
-@as_value
+@dataclass(slots=True)
 class Request(Value):
     """
     A request: ``uri`` is the Request-URI as text.
@@ -61,7 +62,7 @@ class Request(Value):
         return _to_bytes(f"{self.method} {self.uri} SIP/2.0", self.headers, self.body)
 
 
-@as_value
+@dataclass(slots=True)
 class Response(Value):
     """
     A response with its status code.

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import Any, Self, TypeVar, dataclass_transform
+from typing import Any, Self, TypeVar
 
-_Class = TypeVar("_Class", bound=type)
 _Kind = TypeVar("_Kind", bound=type[enum.Enum])
 
 
@@ -22,19 +21,11 @@ def plain_members(kind: _Kind) -> _Kind:
     return kind
 
 
-@dataclass_transform(frozen_default=True)
-def as_value(kind: _Class) -> _Class:
-    """
-    A frozen dataclass with slots; it is the type checker that keeps it frozen, for
-    doing so at run time triples the time that making one takes.  A named tuple is
-    slower still to make and to read.
-    """
-    return dataclasses.dataclass(slots=True)(kind)  # type: ignore[return-value]
-
-
 class Value:
     """
-    What every :func:`as_value` can do.
+    What every value of the hot path can do: a dataclass with slots that nobody changes.
+    It is not frozen, for that triples the time that making one takes; a named tuple is
+    slower still to make and to read.
     """
 
     __slots__ = ()

@@ -80,7 +80,14 @@ class Proxy:
         config = self.config = directory / "siproxd.conf"
         config.write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
         twistd = str(Path(sys.executable).with_name("twistd"))
-        words = ["env", f"PYTHONPATH={_ROOT}", twistd, "-n", "--pidfile=", "siproxy"]
+        words = [
+            "env",
+            f"PYTHONPATH={os.environ.get('PYTHONPATH') or _ROOT}",
+            twistd,
+            "-n",
+            "--pidfile=",
+            "siproxy",
+        ]
         self.program = bed.start(
             host, "siptwist", *words, "--config", str(config), open_files=_OPEN_FILES
         )

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bench.signaling import Stopwatch, call, make_proxy
 from siptwist.proxy.registration import masks
-from siptwist.sip import fields, grammar, uri
+from siptwist.sip import fields, grammar, headers, uri
 
 CALLS = 400
 
@@ -31,6 +31,7 @@ class FinishedTransactionTests(SynchronousTestCase):
             for value in vars(module).values():
                 if hasattr(value, "cache_clear"):
                     value.cache_clear()
+        headers._LINES.clear()
         gc.collect()
 
     def test_size(self) -> None:

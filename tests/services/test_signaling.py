@@ -11,6 +11,8 @@ from typing import Any
 from zope.interface.verify import verifyObject
 
 from siptwist.interfaces import IMessageReceiver
+from siptwist.proxy.decision import Reply
+from siptwist.proxy.ticket import Ticket
 from siptwist.sip import digest
 from siptwist.sip.digest import Challenge
 from siptwist.sip.hop import Side
@@ -634,12 +636,12 @@ class BadInputTests(WalkingCase):
         A bug of ours in one message is logged; the next message is served.
         """
 
-        def broken(*_: object) -> None:
+        def broken(ticket: Ticket, is_phone: bool) -> Reply:
             raise ZeroDivisionError
 
-        decide, self.proxy.core.decide = self.proxy.core.decide, broken  # type: ignore[assignment,method-assign]
+        self.proxy.core.guard = broken
         self.phone.send("MESSAGE", "sip:carol@provider.example")
-        self.proxy.core.decide = decide  # type: ignore[method-assign]
+        self.proxy.core.guard = None
         self.phone.send("OPTIONS", "sip:10.0.0.1")
         self.assertEqual(self.phone.statuses("MESSAGE"), [500])
         self.assertEqual(self.phone.statuses("OPTIONS"), [200])

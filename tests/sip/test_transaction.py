@@ -154,7 +154,7 @@ class ServerCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.now = START
-        self.server = ServerTransaction(("k",), self.method, HOP, Side.INSIDE, START)
+        self.server = ServerTransaction("k", self.method, HOP, Side.INSIDE, START)
 
     def respond(self, status: int, data: bytes = b"answer") -> bool:
         return self.server.respond(status, data, self.now)

@@ -7,6 +7,7 @@ made: hardly a call ever needs one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from siptwist.errors import MalformedHeader
@@ -14,14 +15,14 @@ from siptwist.sip.fields import CSeq, NameAddr
 from siptwist.sip.headers import Header, Headers, keep_header, make_header
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import Request, Response
-from siptwist.sip.values import Value, as_value
+from siptwist.sip.values import Value
 
 if TYPE_CHECKING:
     from siptwist.proxy.passage import Passage
     from siptwist.proxy.ticket import Ticket
 
 
-@as_value
+@dataclass(slots=True)
 class End(Value):
     """
     One end of a call.

@@ -186,6 +186,7 @@ class Console:
         """
         End every pass of a call: both ends hear BYE, if it was answered.
         """
+        call_id = str(call_id)
         media = [call.key for call in self._media.calls() if call.key.call_id == call_id]
         dialogs = [dialog.key for dialog in self._dialogs.by_call_id(call_id)]
         told = sum(self._end(key, "dropped by the operator") for key in dialogs)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -41,7 +42,7 @@ from siptwist.sip.sdp.grammar import (
     is_null,
 )
 from siptwist.sip.sdp.rewriting import Credentials, Line, Rewriting
-from siptwist.sip.values import Value, as_value
+from siptwist.sip.values import Value
 
 MAX_MEDIA = 64
 #: The port of a stream whose ICE candidates come later (RFC 8840 section 4.1.1).
@@ -52,7 +53,7 @@ _VERSION = re.compile(r"v=0[ \t]*(?:\r?\n|\Z)")
 _NAME = re.compile(r"(?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+\.?")
 
 
-@as_value
+@dataclass(slots=True)
 class MediaDescription(Value):
     """
     One m= line and what belongs to it (RFC 8866 section 5.14).
@@ -122,7 +123,7 @@ class _Section:
         self.words = words
 
 
-@as_value
+@dataclass(slots=True)
 class SessionDescription(Value):
     """
     A session description as it was received.

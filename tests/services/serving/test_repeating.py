@@ -26,6 +26,15 @@ AUTHORIZATION = (
 SIGNED = ("Authorization", AUTHORIZATION)
 
 
+class Broken:
+    """
+    What raises whatever is asked of it.
+    """
+
+    def __getattr__(self, name: str) -> object:
+        return 1 / 0
+
+
 class RepeatingCase(WalkingCase):
     def setUp(self) -> None:
         super().setUp()
@@ -249,7 +258,7 @@ class OnePhoneTests(RepeatingCase):
         self.become(NEXT)
         self.proxy.store.fails = True
         self.accept(self.repeats()[0])
-        self.patch(self.repeating._passages, "prepare", lambda *arguments: 1 / 0)
+        self.patch(self.repeating, "_passages", Broken())
         self.become(OLD)
         self.proxy.wait(AGAIN_SECONDS + 40)
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
