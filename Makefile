@@ -7,7 +7,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 TRIAL = $(BIN)/python -m twisted.trial --temp-directory=$(VENV)/trial
 
-# COMPILED=1 behind a word: the same with sip, media and proxy compiled by mypyc, which
+# COMPILED=1 behind a word: the same with what setup.py names compiled by mypyc, which
 # needs a C compiler, the headers of Python and two minutes.
 COMPILED =
 LIBRARY = build/compiled

@@ -1,9 +1,10 @@
 """
-What setup.cfg cannot say: with ``SIPTWIST_COMPILE=1`` the pure rooms are compiled.
+What setup.cfg cannot say: with ``SIPTWIST_COMPILE=1`` the rooms that a message spends
+its time in are compiled.
 
-They are typed Python that touches nothing of the world, so mypyc makes C of them as
-they are, for which a C compiler and the headers of Python are needed.  Everything else
-stays Python, and so does all of it without that variable.
+They are typed Python and plain classes, so mypyc makes C of them as they are, for which
+a C compiler and the headers of Python are needed.  Everything else stays Python, and so
+does all of it without that variable.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 
 from setuptools import setup
 
-ROOMS = ("sip", "media", "proxy")
+#: The pure rooms, and how a message is served.
+ROOMS = ("sip", "media", "proxy", "services/serving", "services/extending")
 #: Left as they are: mypyc knows neither a dict that fills itself and attributes that
 #: are read when first asked for (headers), nor an enumeration whose members know each
 #: other (stream).

@@ -258,7 +258,7 @@ class OnePhoneTests(RepeatingCase):
         self.become(NEXT)
         self.proxy.store.fails = True
         self.accept(self.repeats()[0])
-        self.patch(self.repeating, "_passages", Broken())
+        self.patch(self.repeating._forwarding, "resolver", Broken())
         self.become(OLD)
         self.proxy.wait(AGAIN_SECONDS + 40)
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
