@@ -100,6 +100,7 @@ def _console(parts: Parts, keepalive: KeepaliveService, reactor: Any) -> Console
         parts.registrations.locations,
         keepalive.is_silent,
         parts.ending.end,
+        parts.signaling.give_up,
     )
 
 

@@ -179,6 +179,18 @@ class SignalingService(Service):
                 self.core.stages.pre_proxy(context.forward.with_ticket(ticket))
             self.forwarding.cancel(context)
 
+    def give_up(self, call_id: str) -> int:
+        """
+        Cancel what nobody has answered yet, as if its caller did.
+
+        :returns: how many INVITEs that were.
+        """
+        users = [one for one in self._transactions.unanswered() if isinstance(one, Context)]
+        found = [one for one in users if one.forward.ticket.call_id == call_id]
+        for context in found:
+            self.forwarding.cancel(context)
+        return len(found)
+
     def still_waiting(self, transaction: ServerTransaction, request: Request) -> None:
         now = self._reactor.seconds()
         ticket = Ticket.make(request, transaction.source, transaction.side, now)

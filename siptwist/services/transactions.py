@@ -144,6 +144,13 @@ class TransactionService(Service):
         self._clients.clear()
         self._unreachable.clear()
 
+    def unanswered(self) -> list[object]:
+        """
+        Whom INVITEs belong to that have no final answer.
+        """
+        servers = self._servers.values()
+        return [one.user for one in servers if one.is_invite and not one.is_final]
+
     # Requests
 
     def receive_request(self, request: Request, source: Hop, side: Side) -> None:

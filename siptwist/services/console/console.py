@@ -100,6 +100,7 @@ class Console:
 
     :param is_silent: whether the phone with this mask answers no pings.
     :param end: says BYE to the ends of a call, for a reason; returns to how many.
+    :param give_up: cancels what of a call nobody has answered yet; returns how much.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Console:
         locations: Locations,
         is_silent: Callable[[str], bool] = lambda mask: False,
         end: Callable[[CallKey, str], int] = lambda key, reason: 0,
+        give_up: Callable[[str], int] = lambda call_id: 0,
     ) -> None:
         self._reactor = reactor
         self.settings = settings
@@ -119,6 +121,7 @@ class Console:
         self._locations = locations
         self._is_silent = is_silent
         self._end = end
+        self._give_up = give_up
 
     def names(self) -> dict[str, object]:
         """
@@ -184,9 +187,11 @@ class Console:
 
     def drop(self, call_id: str) -> Sentence:
         """
-        End every pass of a call: both ends hear BYE, if it was answered.
+        End every pass of a call: both ends hear BYE if it was answered, CANCEL where
+        it still rings.
         """
         call_id = str(call_id)
+        cancelled = self._give_up(call_id)
         media = [call.key for call in self._media.calls() if call.key.call_id == call_id]
         dialogs = [dialog.key for dialog in self._dialogs.by_call_id(call_id)]
         told = sum(self._end(key, "dropped by the operator") for key in dialogs)
@@ -195,11 +200,12 @@ class Console:
         for key in dialogs:
             self._dialogs.close(key)
         name = logs.shown(str(call_id))
-        if not media and not dialogs:
+        if not media and not dialogs and not cancelled:
             return Sentence(f"0 calls have the Call-ID {name}")
         return Sentence(
             f"{name}: media of {len(media)} {_passes(media)} closed, "
             f"{len(dialogs)} {_passes(dialogs)} forgotten, {told} ends hear BYE"
+            + (f", {cancelled} unanswered cancelled" if cancelled else "")
         )
 
     def log(self, level: str = "info", category: str = "siptwist") -> Sentence:

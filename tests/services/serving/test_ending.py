@@ -256,11 +256,7 @@ class DropTests(EndingCase):
     The operator drops a call.
     """
 
-    def test_drop(self) -> None:
-        """
-        Both ends hear BYE, and nothing is left.
-        """
-        caller, callee = self.call_out()
+    def drop(self) -> str:
         parts = self.proxy.parts
         console = Console(
             self.proxy.reactor,
@@ -269,8 +265,31 @@ class DropTests(EndingCase):
             self.proxy.dialogs,
             self.proxy.locations,
             end=parts.ending.end,
+            give_up=parts.signaling.give_up,
         )
-        said = console.drop(self.phone.call_id)
+        return console.drop(self.phone.call_id)
+
+    def test_ringing(self) -> None:
+        """
+        A telephone that rings stops, its caller is told, and nothing is left.
+        """
+        self.phone.send("INVITE", "sip:carol@provider.example", body=sdp("10.0.0.10"))
+        came = self.provider.last("INVITE")
+        self.provider.reply(came, 180)
+        self.assertIn("1 unanswered cancelled", self.drop())
+        self.provider.reply(self.provider.last("CANCEL"), 200)
+        self.provider.reply(came, 487)
+        self.assertEqual(self.phone.statuses("INVITE")[-1], 487)
+        self.assertEqual(self.phone.requests("BYE"), [])
+        self.proxy.wait(40, 1.0)
+        self.assert_clean(self.phone.call_id)
+
+    def test_drop(self) -> None:
+        """
+        Both ends hear BYE, and nothing is left.
+        """
+        caller, callee = self.call_out()
+        said = self.drop()
         self.assertIn("media of 1 pass closed, 1 pass forgotten, 2 ends hear BYE", said)
         self.assert_in_dialog(self.phone.last("BYE"), caller, 1)
         self.assert_in_dialog(self.provider.last("BYE"), callee, 2)
