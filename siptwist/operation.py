@@ -15,6 +15,7 @@ from siptwist import logs
 from siptwist.composition import Parts
 from siptwist.config import Settings
 from siptwist.making import make_authentication, make_outbound_proxies, registration_path
+from siptwist.media.stream import CallKey
 from siptwist.proxy.decision import Reply
 from siptwist.proxy.registration.callers import Callers
 from siptwist.proxy.ticket import Ticket
@@ -68,7 +69,12 @@ class Operation:
         settings = parts.settings
         self.admission = AdmissionService(reactor, settings, parts.core, system_names(reactor))
         self.draining = DrainingService(
-            reactor, parts.core, parts.negotiation.dialogs, settings.drain_seconds, reactor.stop
+            reactor,
+            parts.core,
+            parts.negotiation.dialogs,
+            settings.drain_seconds,
+            reactor.stop,
+            self._cut,
         )
         self.notifying = NotifyingService(reactor)
         self.syslog = SyslogService(settings.silence_log)
@@ -79,6 +85,13 @@ class Operation:
         self.draining.begun = self.notifying.stopping
         self._guard(settings)
         self._teach()
+
+    def _cut(self, key: CallKey) -> int:
+        """
+        End a call because we stop, whether it was answered or rings.
+        """
+        parts = self._parts
+        return parts.signaling.give_up(key.call_id) + parts.ending.end(key, "shutdown")
 
     def _counted(self) -> Counted:
         parts = self._parts

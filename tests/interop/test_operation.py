@@ -93,6 +93,19 @@ class OperationTests(InteropCase):
         self.assertEqual(proxy.program.wait(5), 0)
         proxy.program.wait_for("Stopped: no call is left")
 
+    def test_cut(self) -> None:
+        """
+        A call that does not end in time is over at both ends when we are gone.
+        """
+        proxy = self.start_proxy(drain_seconds=1)
+        bob, alice = self.start_outside(), self.start_inside("alice", ALICE)
+        self.connect(alice, bob)
+        os.kill(proxy.program.pid, signal.SIGTERM)
+        alice.wait_over()
+        bob.wait_over()
+        self.assertEqual(proxy.program.wait(5), 0)
+        proxy.program.wait_for("1 calls are cut; 2 parties are told")
+
     def test_user_and_jail(self) -> None:
         """
         Started as root with user and chrootjail, every id is the user's, no group of root's

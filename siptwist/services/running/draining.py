@@ -9,15 +9,19 @@ from math import ceil
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 
 from siptwist.logs import logger
+from siptwist.media.stream import CallKey
 from siptwist.proxy.core import Core, Guard
 from siptwist.proxy.decision import Reply
 from siptwist.proxy.session.dialogs import Dialogs
 from siptwist.proxy.ticket import Ticket
 
 LOOK_SECONDS = 0.25
+# So long the ends of calls that are cut have to hear of it.
+LAST_SECONDS = 0.5
 
 
 class DrainingService(Service):
@@ -27,6 +31,7 @@ class DrainingService(Service):
 
     :param grace: seconds; may be changed.
     :param stop: ends the process.
+    :param cut: ends one call that has not ended in time; returns how many hear of it.
 
     ``begun`` is called when draining begins.
     """
@@ -41,6 +46,7 @@ class DrainingService(Service):
         dialogs: Dialogs,
         grace: float,
         stop: Callable[[], object],
+        cut: Callable[[CallKey], int] = lambda key: 0,
     ) -> None:
         self._reactor = reactor
         self._core = core
@@ -48,6 +54,8 @@ class DrainingService(Service):
         self.grace = grace
         self.begun: Callable[[], object] = lambda: None
         self._stop = stop
+        self._cut = cut
+        self._stopping: IDelayedCall | None = None
         self._until: float | None = None
         self._guard: Guard | None = None
         self._looking = LoopingCall(self._look)
@@ -57,6 +65,8 @@ class DrainingService(Service):
         super().stopService()
         if self._looking.running:
             self._looking.stop()
+        if self._stopping is not None and self._stopping.active():
+            self._stopping.cancel()
 
     def guard(self, guard: Guard | None) -> None:
         """
@@ -68,11 +78,17 @@ class DrainingService(Service):
 
     def drain(self) -> None:
         """
-        Begin; told so again, stop at once.
+        Begin; told so again, wait for no call; and once more, for nobody.
         """
-        if self._until is not None:
+        if self._stopping is not None:
+            if self._stopping.active():
+                self._stopping.reset(0)
+        elif self._until is not None:
             self._finish("told so twice")
-            return
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
         self._until = self._reactor.seconds() + self.grace
         self._core.guard = self._refuse_calls
         self.begun()
@@ -98,5 +114,16 @@ class DrainingService(Service):
     def _finish(self, why: str) -> None:
         if self._looking.running:
             self._looking.stop()
-        self._log.info("Stopped: {why}", why=why)
-        self._stop()
+        told = sum([self._tell(dialog.key) for dialog in list(self._dialogs)])
+        self._log.info("Stopped: {why}; {told} parties are told", why=why, told=told)
+        if told:
+            self._stopping = self._reactor.callLater(LAST_SECONDS, self._stop)
+        else:
+            self._stop()
+
+    def _tell(self, key: CallKey) -> int:
+        try:
+            return self._cut(key)
+        except Exception:
+            self._log.failure("Cutting {call_id!r}", call_id=key.call_id)
+            return 0

@@ -4,6 +4,7 @@ Tests for siptwist.services.running.draining: a stop that lets calls end.
 
 from __future__ import annotations
 
+from siptwist.media.stream import CallKey
 from siptwist.proxy.decision import Reply
 from siptwist.services.running.draining import DrainingService
 from tests.services.walking import Agent, WalkingCase, sdp
@@ -22,10 +23,15 @@ class DrainingTests(WalkingCase):
             self.proxy.dialogs,
             30,
             lambda: self.stops.append(self.proxy.reactor.seconds() - self.started_at),
+            self.cut,
         )
         self.service.startService()
         self.addCleanup(self.service.stopService)
         self.registered(self.phone)
+
+    def cut(self, key: CallKey) -> int:
+        parts = self.proxy.parts
+        return parts.signaling.give_up(key.call_id) + parts.ending.end(key, "shutdown")
 
     def wait(self, seconds: float) -> None:
         self.proxy.reactor.pump([0.25] * int(seconds * 4))
@@ -79,13 +85,47 @@ class DrainingTests(WalkingCase):
         self.wait(2)
         self.assertEqual(len(self.stops), 1)
 
+    def test_cut(self) -> None:
+        """
+        Both ends of a call that is cut hear BYE, and have a moment to.
+        """
+        self.call()
+        self.service.drain()
+        self.wait(30)
+        self.assertEqual(len(self.phone.requests("BYE")), 1)
+        self.assertEqual(len(self.provider.requests("BYE")), 1)
+        self.assertEqual(self.stops, [])
+        self.wait(1)
+        self.assertEqual(len(self.stops), 1)
+
+    def test_ringing(self) -> None:
+        """
+        A phone that rings when we stop does not ring on.
+        """
+        self.phone.invite(CAROL, call_id="the-call")
+        came = self.provider.last("INVITE")
+        self.provider.reply(came, 180)
+        self.service.drain()
+        self.wait(30.25)
+        self.provider.reply(self.provider.last("CANCEL"), 200)
+        self.provider.reply(came, 487)
+        self.assertEqual(self.phone.statuses("INVITE")[-1], 487)
+        self.wait(1)
+        self.assertEqual(len(self.stops), 1)
+
     def test_twice(self) -> None:
         """
-        Told so twice, we do not wait.
+        Told so twice, we wait for no call; told once more, for nothing.
         """
         self.call()
         self.service.drain()
         self.service.drain()
+        self.assertEqual(len(self.provider.requests("BYE")), 1)
+        self.assertEqual(self.stops, [])
+        self.service.drain()
+        self.wait(0.25)
+        self.assertEqual(len(self.stops), 1)
+        self.wait(1)
         self.assertEqual(len(self.stops), 1)
 
     def test_other_guard(self) -> None:
