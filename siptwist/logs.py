@@ -5,6 +5,7 @@ events hold nothing that a log or a terminal would stumble over.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from time import time
 from typing import Any
@@ -56,6 +57,7 @@ def _spell(event: dict[str, Any]) -> None:
 
 _levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
 _chosen: dict[str, str] = {}
+_watchers: list[Callable[[], object]] = []
 
 # The bits of siproxd's debug_level, and the rooms that say what they asked for.
 _DEBUG_BITS = (
@@ -187,3 +189,18 @@ def _apply() -> None:
     for namespace, level in _chosen.items():
         _levels.setLogLevelForNamespace(namespace, LogLevel.levelWithName(level))
     _wanted.cache_clear()
+    for watcher in tuple(_watchers):
+        watcher()
+
+
+def watch_levels(watcher: Callable[[], object]) -> None:
+    """
+    Call somebody whenever levels have been set, until :func:`unwatch_levels`.
+    """
+    if watcher not in _watchers:
+        _watchers.append(watcher)
+
+
+def unwatch_levels(watcher: Callable[[], object]) -> None:
+    if watcher in _watchers:
+        _watchers.remove(watcher)

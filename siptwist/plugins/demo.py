@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from zope.interface import implementer
 
 from siptwist.options import option, text
-from siptwist.plugins.plugin import House, PluginMaker
+from siptwist.plugins.plugin import House, PluginMaker, only
 from siptwist.plugins.stages import IDetermineTarget, IPreProxy
 from siptwist.proxy.decision import Forward
 from siptwist.proxy.ticket import Ticket
@@ -34,15 +34,15 @@ class Demo:
         self._string = options.string
         self._log = house.log
 
+    @only(informing=True)
     def determine_target(self, ticket: Ticket, from_phone: bool) -> None:
         self._say("determine_target", ticket)
 
+    @only(informing=True)
     def pre_proxy(self, forward: Forward) -> None:
         self._say("pre_proxy", forward.ticket)
 
     def _say(self, stage: str, ticket: Ticket) -> None:
-        if not self._log.is_informing:
-            return
         self._log.info(
             "{stage}: {method} {string!r} [{call_id}]",
             stage=stage,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from zope.interface import implementer
 
-from siptwist.plugins.plugin import House, NoOptions, PluginMaker
+from siptwist.plugins.plugin import House, NoOptions, PluginMaker, only
 from siptwist.plugins.stages import ICallEnded, IPreProxy
 from siptwist.proxy.decision import Forward
 from siptwist.proxy.session.records import EndedCall
@@ -23,9 +23,8 @@ class LogCall:
     def __init__(self, options: NoOptions, house: House) -> None:
         self._log = house.log
 
+    @only(informing=True)
     def pre_proxy(self, forward: Forward) -> None:
-        if not self._log.is_informing:
-            return
         ticket = forward.ticket
         self._log.info(
             "{kind}: {caller} -> {callee} [Req: {uri}] [IP: {source}] [CID: {call_id}]",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.plugin import IPlugin
@@ -21,7 +21,7 @@ from siptwist.proxy.identity import Identity
 from siptwist.proxy.registration.location import Locations
 from siptwist.proxy.session.dialogs import Dialogs
 from siptwist.proxy.ticket import Ticket
-from siptwist.sip.message import Request
+from siptwist.sip.message import Request, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,54 @@ class PluginMaker:
 
     def make(self, options: Any, house: House) -> object:
         return self._make(options, house)
+
+
+class Wanted(NamedTuple):
+    """
+    What a plugin looks at, at one stage, as :func:`only` says it.
+    """
+
+    methods: frozenset[str] | None = None
+    kind: type[Request] | type[Response] | None = None
+    starts: bytes | None = None
+    informing: bool = False
+
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def only(
+    *,
+    methods: Iterable[str] | None = None,
+    kind: type[Request] | type[Response] | None = None,
+    starts: bytes | None = None,
+    informing: bool = False,
+) -> Callable[[_Method], _Method]:
+    """
+    Decorates the method of a stage that looks at some messages alone; of others the
+    plugin is not asked, which costs nothing.
+
+    :param methods: the SIP methods, of those that the plugin sees at all.
+    :param kind: ``Request`` or ``Response``, for *post_proxy*.
+    :param starts: the first bytes of a datagram, any of them, for *raw*.
+    :param informing: it does nothing but log, at level info: it is asked only while
+        such lines of the plugin's go anywhere.
+    """
+    wants = Wanted(None if methods is None else frozenset(methods), kind, starts, informing)
+
+    def mark(method: _Method) -> _Method:
+        method.wanted = wants  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+def wanted(method: Callable[..., Any]) -> Wanted:
+    """
+    What the method of a stage looks at.
+    """
+    found: Wanted = getattr(method, "wanted", Wanted())
+    return found
 
 
 def retargeted(ticket: Ticket, uri: str) -> Ticket:

@@ -14,7 +14,7 @@ from siptwist.errors import MalformedMessage, SIPTwistError
 from siptwist.net.guarding.offenses import OffenseFile
 from siptwist.options import one_of, option, switch, text, whole
 from siptwist.plugins.guarding.offenders import Offenders
-from siptwist.plugins.plugin import House, PluginMaker
+from siptwist.plugins.plugin import House, PluginMaker, only
 from siptwist.plugins.stages import ILifetime, IPostProxy, IResponse, ITimer, IValidate
 from siptwist.proxy.decision import Drop, Reply
 from siptwist.proxy.passage import Passage
@@ -22,7 +22,7 @@ from siptwist.proxy.ticket import Ticket
 from siptwist.sip.digest import Challenge, is_digest
 from siptwist.sip.headers import Headers
 from siptwist.sip.hop import Hop, Side
-from siptwist.sip.message import Request, Response
+from siptwist.sip.message import Response
 
 _SECONDS = whole(0, 2**31 - 1)
 #: Requests whose answer is waited for, at most, and providers that are remembered.
@@ -157,13 +157,15 @@ class Blacklist:
 
     # Answers
 
+    @only(methods=("REGISTER",))
     def response(self, response: Response, passage: Passage) -> None:
-        is_taken = passage.method == "REGISTER" and 200 <= response.status < 300
+        is_taken = 200 <= response.status < 300
         if is_taken and len(self._providers) < PROVIDERS:
             self._providers.add(passage.hop.host)
 
-    def post_proxy(self, message: Request | Response, hop: Hop, side: Side) -> None:
-        if not self._attempts or type(message) is not Response or message.status < 200:
+    @only(kind=Response)
+    def post_proxy(self, message: Response, hop: Hop, side: Side) -> None:
+        if not self._attempts or message.status < 200:
             return
         headers = message.headers
         cseq = headers.cseq

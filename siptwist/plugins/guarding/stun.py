@@ -15,7 +15,7 @@ from zope.interface import implementer
 from siptwist.errors import SIPTwistError
 from siptwist.net.guarding.binding import BindingClient, NoBinding
 from siptwist.options import host, option, whole
-from siptwist.plugins.plugin import House, PluginMaker
+from siptwist.plugins.plugin import House, PluginMaker, only
 from siptwist.plugins.stages import ILifetime, IRaw, ITimer
 from siptwist.sip.hop import Hop, Side
 
@@ -97,9 +97,8 @@ class Stun:
 
     # Hearing
 
+    @only(starts=_RESPONSE)
     def raw(self, data: bytes, source: Hop, side: Side) -> bytes | None:
-        if data[:1] != _RESPONSE:
-            return None
         return b"" if self._client.take(data, source) else None
 
     def _learn(self, found: Hop) -> None:

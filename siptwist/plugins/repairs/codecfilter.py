@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from siptwist.errors import MalformedMessage
 from siptwist.options import option
-from siptwist.plugins.plugin import House, PluginMaker
+from siptwist.plugins.plugin import House, PluginMaker, only
 from siptwist.plugins.repairs.payloads import Filtered, filter_codecs
 from siptwist.plugins.stages import IMedia, IPreProxy
 from siptwist.proxy.decision import Forward, Reply
@@ -20,7 +20,7 @@ from siptwist.sip.message import Request, Response
 from siptwist.sip.sdp import STATIC, find_sdp, is_whole
 
 # Requests that can be refused for what they offer.
-_OFFERING = frozenset(("INVITE", "UPDATE"))
+_OFFERING = ("INVITE", "UPDATE")
 # RFC 3261 section 20.43.
 _WARNING = ("Warning", '305 siptwist "No codec that is allowed here"')
 
@@ -103,11 +103,10 @@ class CodecFilter:
         # Asked of an offer twice, at two stages.
         self._last: tuple[bytes, Filtered | None] = (b"", None)
 
+    @only(methods=_OFFERING)
     def pre_proxy(self, forward: Forward) -> Reply | None:
-        ticket = forward.ticket
-        if not ticket.request.body or ticket.method not in _OFFERING:
-            return None
-        filtered = self._filter(_sdp_of(ticket.request))
+        request = forward.ticket.request
+        filtered = self._filter(_sdp_of(request)) if request.body else None
         if filtered is None or not filtered.refused or filtered.left:
             return None
         return Reply(488, headers=(_WARNING,), why="codecfilter: no codec is left of the offer")

@@ -12,14 +12,14 @@ from collections import OrderedDict
 from zope.interface import implementer
 
 from siptwist.errors import MalformedMessage
-from siptwist.plugins.plugin import House, PluginMaker
+from siptwist.plugins.plugin import House, PluginMaker, only
 from siptwist.plugins.repairs.networks import NetworkOptions, Networks
 from siptwist.plugins.stages import IPostProxy, IRaw
 from siptwist.sip.fields import CSeq
 from siptwist.sip.grammar import split_commas
 from siptwist.sip.headers import Header, Headers, keep_header
 from siptwist.sip.hop import Hop, Side
-from siptwist.sip.message import Request, Response, parse
+from siptwist.sip.message import Request, parse
 
 # Requests that are remembered; the oldest makes room.
 REMEMBERED = 4096
@@ -38,16 +38,16 @@ class FixDTAG:
         self._networks = Networks(options.networks)
         self._sent: OrderedDict[_Key, Header] = OrderedDict()
 
-    def post_proxy(self, message: Request | Response, hop: Hop, side: Side) -> None:
-        if type(message) is not Request or message.method == "ACK":
-            return
-        if hop.host in self._networks:
+    @only(kind=Request)
+    def post_proxy(self, message: Request, hop: Hop, side: Side) -> None:
+        if message.method != "ACK" and self._networks.has(hop.host):
             self._sent[_key(hop, message.headers)] = message.headers.first["via"]
             if len(self._sent) > REMEMBERED:
                 self._sent.popitem(last=False)
 
+    @only(starts=b"S")
     def raw(self, data: bytes, source: Hop, side: Side) -> bytes | None:
-        if data[:4] != b"SIP/" or source.host not in self._networks:
+        if not self._networks.has(source.host) or data[:4] != b"SIP/":
             return None
         try:
             message = parse(data)
@@ -56,7 +56,7 @@ class FixDTAG:
             return None
         headers = message.headers
         ours = self._sent.get(_key(source, headers))
-        if ours is None or headers.via.host not in self._networks:
+        if ours is None or not self._networks.has(headers.via.host):
             return None
         if headers.via.branch == Headers([ours]).via.branch:
             return None

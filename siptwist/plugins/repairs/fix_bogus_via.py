@@ -29,9 +29,11 @@ class FixBogusVia:
         self._networks = Networks(options.networks)
 
     def pre_proxy(self, forward: Forward) -> Ticket | None:
+        if forward.from_phone:
+            return None
         ticket = forward.ticket
         via, source = ticket.via, ticket.source
-        if forward.from_phone or via.host not in self._networks or is_at(via.host, source):
+        if not self._networks.has(via.host) or is_at(via.host, source):
             return None
         vias = arrived_vias(ticket.request.headers, via._replace(has_rport=True), source)
         seen = via._replace(host=source.host, port=source.port)

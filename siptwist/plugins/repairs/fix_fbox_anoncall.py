@@ -49,7 +49,7 @@ class FixFboxAnoncall:
 
     def pre_proxy(self, forward: Forward) -> Ticket | None:
         ticket = forward.ticket
-        if not forward.from_phone or ticket.source.host not in self._networks:
+        if not forward.from_phone or not self._networks.has(ticket.source.host):
             return None
         callers = (ticket.from_.aor, ticket.to.aor)
         headers = self._repair(ticket.request.headers, ticket.source, callers)
@@ -58,7 +58,7 @@ class FixFboxAnoncall:
         return ticket.with_request(ticket.request._replace(headers=headers))
 
     def response(self, response: Response, passage: Passage) -> Response | None:
-        if not passage.to_phone or passage.hop.host not in self._networks:
+        if not passage.to_phone or not self._networks.has(passage.hop.host):
             return None
         headers = self._repair(response.headers, passage.hop, (response.headers.to.aor,))
         return None if headers is None else response._replace(headers=headers)

@@ -4,7 +4,7 @@ Whose messages a plugin repairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -27,22 +27,29 @@ class NetworkOptions:
 class Networks:
     """
     Networks, quick to ask.  A host name is in none.
+
+    ``has`` says whether an address is in one of them; IPv6 may be in brackets.
+    """
+
+    __slots__ = ("has",)
+
+    def __init__(self, listed: Iterable[Network]) -> None:
+        self.has: Callable[[str], bool] = _Known(listed).__getitem__
+
+
+class _Known(dict[str, bool]):
+    """
+    Hosts, and whether they are listed: each is found out once.
     """
 
     def __init__(self, listed: Iterable[Network]) -> None:
         self._listed = tuple(listed)
-        self._known: dict[str, bool] = {}
 
-    def __contains__(self, host: str) -> bool:
-        """
-        :param host: an address; IPv6 may be in brackets.
-        """
-        found = self._known.get(host)
-        if found is None:
-            found = self._is_in(host)
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[host] = found
+    def __missing__(self, host: str) -> bool:
+        found = self._is_in(host)
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[host] = found
         return found
 
     def _is_in(self, host: str) -> bool:

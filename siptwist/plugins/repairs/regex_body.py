@@ -13,6 +13,7 @@ from zope.interface import implementer
 from siptwist.options import option, text
 from siptwist.plugins.dialing.ambiguity import expression
 from siptwist.plugins.dialing.expressions import Expression, Replacement, replacement
+from siptwist.plugins.dialing.literals import longest_literal
 from siptwist.plugins.dialing.rows import uneven
 from siptwist.plugins.plugin import House, PluginMaker
 from siptwist.plugins.repairs.texts import find_texts
@@ -56,12 +57,14 @@ def check(options: RegexBodyOptions) -> Iterable[tuple[str, str]]:
 
 class Rule:
     """
-    One pattern and its replacement; ``longest`` is the longest text it is used for.
+    One pattern and its replacement; ``longest`` is the longest text it is used for,
+    and without ``sign``, whatever its case, it matches nothing.
     """
 
     def __init__(self, desc: str, pattern: Expression, replaced: Replacement) -> None:
         self.desc = desc
         self.longest = LONGEST_TEXT
+        self.sign = longest_literal(pattern.text).encode()
         self._pattern = pattern.pattern
         self._replaced = replaced
 
@@ -89,17 +92,33 @@ class RegexBody:
     def __init__(self, options: RegexBodyOptions, house: House) -> None:
         rules = zip(options.desc, options.pattern, options.replace, strict=True)
         self._rules = [Rule(*rule) for rule in rules]
+        self._signs = tuple({rule.sign for rule in self._rules})
         self._now = house.now
         self._log = house.log
 
     def pre_proxy(self, forward: Forward) -> Ticket | None:
         ticket = forward.ticket
-        body = self._rewrite(ticket.request) if ticket.request.body else None
-        return None if body is None else ticket.with_request(with_body(ticket.request, body))
+        request = ticket.request
+        if not request.body or not self._may_match(request.body):
+            return None
+        body = self._rewrite(request)
+        return None if body is None else ticket.with_request(with_body(request, body))
 
     def response(self, response: Response, passage: Passage) -> Response | None:
-        body = self._rewrite(response) if response.body else None
+        if not response.body or not self._may_match(response.body):
+            return None
+        body = self._rewrite(response)
         return None if body is None else with_body(response, body)
+
+    def _may_match(self, body: bytes) -> bool:
+        """
+        Whether some rule may match, which then may make something for others to match.
+        """
+        lowered = body.lower()
+        for sign in self._signs:
+            if sign in lowered:
+                return True
+        return False
 
     def _rewrite(self, message: Request | Response) -> bytes | None:
         """

@@ -88,13 +88,13 @@ class StripHeader:
 
     def pre_proxy(self, forward: Forward) -> Ticket | None:
         request = forward.ticket.request
-        if self._unwanted.isdisjoint(request.headers.first):
+        if request.headers.first.keys().isdisjoint(self._unwanted):
             return None
         stripped = strip(request.headers, self._rules, self._is_ours)
         return forward.ticket.with_request(request._replace(headers=stripped))
 
     def response(self, response: Response, passage: Passage) -> Response | None:
-        if self._unwanted.isdisjoint(response.headers.first):
+        if response.headers.first.keys().isdisjoint(self._unwanted):
             return None
         return response._replace(headers=strip(response.headers, self._rules, self._is_ours))
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from siptwist.logs import logger
 from siptwist.sip.message import Request, Response
@@ -20,15 +21,19 @@ FAILED_LIMIT = 1024
 Message = Request | Response
 
 
-class Hook(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Hook:
     """
-    One plugin at one stage; ``methods`` are those it wants, ``None`` is all.
+    One plugin at one stage; ``methods``, ``kind`` and ``starts`` are what it wants,
+    as ``only`` says it (``siptwist/plugins/plugin.py``); ``None`` is all.
     """
 
     name: str
     stage: str
     call: Callable[..., Any]
     methods: frozenset[str] | None = None
+    kind: type | None = None
+    starts: bytes | None = None
 
 
 # Looked up without a further step; others are rare.
@@ -58,18 +63,48 @@ class ByMethod(dict[str, tuple[Hook, ...]]):
         return self._others
 
 
+class ByStart(dict[bytes, tuple[Hook, ...]]):
+    """
+    The hooks for the first byte of a datagram; ``b""`` when it is empty.
+    """
+
+    def __init__(self, hooks: tuple[Hook, ...]) -> None:
+        self._hooks = hooks
+
+    def __missing__(self, start: bytes) -> tuple[Hook, ...]:
+        found = self[start] = tuple(
+            hook
+            for hook in self._hooks
+            if hook.starts is None or (start != b"" and start in hook.starts)
+        )
+        return found
+
+
 class Chain:
     """
     The hooks of one stage, in the order of loading.  ``is_choosy`` says whether any
     of them wants to see some methods only.
     """
 
-    __slots__ = ("by_method", "hooks", "is_choosy")
+    __slots__ = ("by_method", "by_start", "hooks", "is_choosy")
 
     def __init__(self, hooks: Iterable[Hook] = ()) -> None:
         self.hooks = tuple(hooks)
         self.by_method = ByMethod(self.hooks)
+        self.by_start = ByStart(self.hooks)
         self.is_choosy = any(hook.methods is not None for hook in self.hooks)
+
+    def of_kind(self, kind: type) -> Chain:
+        """
+        Those who want to see requests, or responses.
+        """
+        return Chain(hook for hook in self.hooks if hook.kind in (None, kind))
+
+    def after(self, hook: Hook) -> Chain:
+        """
+        Those who are asked later than one of them.
+        """
+        return Chain(self.hooks[self.hooks.index(hook) + 1 :])
 
     def of(self, method: str) -> tuple[Hook, ...]:
         """

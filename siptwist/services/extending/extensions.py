@@ -14,9 +14,9 @@ from zope.interface.verify import verifyObject
 
 from siptwist.config import Settings
 from siptwist.errors import SIPTwistError
-from siptwist.logs import logger, logger_of
+from siptwist.logs import OwnLogger, logger, logger_of, unwatch_levels, watch_levels
 from siptwist.options import Configured
-from siptwist.plugins.plugin import House
+from siptwist.plugins.plugin import House, wanted
 from siptwist.plugins.stages import STAGES, ILifetime, ITimer
 from siptwist.proxy.core import Core
 from siptwist.services.extending.chains import Chain, Failures, Hook
@@ -73,7 +73,7 @@ class ExtensionService(Service):
         return [(one, self._make(one)) for one in configured]
 
     def _make(self, one: Configured) -> object:
-        house = self._make_house(logger_of(f"plugins.{one.maker.name}"))
+        house = self._make_house(_log_of(one))
         try:
             plugin = one.maker.make(one.options, house)
             verify(plugin)
@@ -92,13 +92,18 @@ class ExtensionService(Service):
         askers, stages = self._askers, self.stages
         askers.core.stages = stages if self._plugins else None
         askers.signaling.gate = stages.raw if chains["raw"].hooks else None
-        askers.transactions.dress = stages.respond if chains["post_proxy"].hooks else None
+        askers.transactions.dress = stages.respond if stages.dresses else None
         askers.relaying.ended = stages.end_call if chains["call_ended"].hooks else None
 
     def _hooks(self, stage: str) -> Iterator[Hook]:
         for one, plugin in self._plugins:
             if STAGES[stage].providedBy(plugin):
-                yield Hook(one.maker.name, stage, getattr(plugin, stage), one.maker.methods)
+                call = getattr(plugin, stage)
+                wants = wanted(call)
+                if wants.informing and not _log_of(one).is_informing:
+                    continue
+                methods = _both(one.maker.methods, wants.methods)
+                yield Hook(one.maker.name, stage, call, methods, wants.kind, wants.starts)
 
     # Lifetimes
 
@@ -111,6 +116,7 @@ class ExtensionService(Service):
             if ILifetime.providedBy(plugin):
                 self._start(one, plugin)
         self._compose()
+        watch_levels(self._compose)
         self._start_timers()
 
     def _start(self, one: Configured, plugin: Any) -> None:
@@ -139,6 +145,7 @@ class ExtensionService(Service):
 
     def stopService(self) -> Any:
         super().stopService()
+        unwatch_levels(self._compose)
         timers, self._timers = self._timers, []
         for timer in timers:
             if timer.running:
@@ -185,6 +192,16 @@ class ExtensionService(Service):
         """
         for hook in self.stages.chains["report"].hooks:
             self._tell_time(hook)
+
+
+def _log_of(one: Configured) -> OwnLogger:
+    return logger_of(f"plugins.{one.maker.name}")
+
+
+def _both(some: frozenset[str] | None, others: frozenset[str] | None) -> frozenset[str] | None:
+    if some is None or others is None:
+        return some if others is None else others
+    return some & others
 
 
 def verify(plugin: object) -> None:

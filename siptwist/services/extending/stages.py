@@ -15,7 +15,7 @@ from siptwist.proxy.decision import Decision, Drop, Forward, Reply
 from siptwist.proxy.passage import Passage
 from siptwist.proxy.session.records import Records
 from siptwist.proxy.ticket import Ticket
-from siptwist.services.extending.chains import Chain, Failures
+from siptwist.services.extending.chains import Chain, Failures, Hook
 from siptwist.sip.hop import Hop, Side
 from siptwist.sip.message import AnyMessage, Request, Response, with_body
 from siptwist.sip.sdp import find_sdp, is_whole
@@ -48,15 +48,23 @@ class Stages:
     def chains(self, chains: dict[str, Chain]) -> None:
         self._chains = chains
         # Looked up for every message.
-        self._raw = chains["raw"].hooks
+        self._raw = chains["raw"]
         self._validate = chains["validate"]
         self._determine_target = chains["determine_target"]
         self._unknown_party = chains["unknown_party"]
         self._pre_proxy = chains["pre_proxy"]
         self._media = chains["media"]
         self._response = chains["response"]
-        self._post_proxy = chains["post_proxy"]
+        self._requests = chains["post_proxy"].of_kind(Request)
+        self._responses = chains["post_proxy"].of_kind(Response)
         self._call_ended = chains["call_ended"]
+
+    @property
+    def dresses(self) -> bool:
+        """
+        Whether somebody wants to see responses as they go out.
+        """
+        return bool(self._responses.hooks)
 
     # What arrives
 
@@ -64,15 +72,31 @@ class Stages:
         """
         What is to be read in the place of ``data``; nothing when it was for a plugin.
         """
-        for hook in self._raw:
+        for hook in self._raw.by_start[data[:1]]:
             try:
                 found = hook.call(data, source, side)
-                if found is None:
-                    continue
-                data = _one_of((bytes,), found)
+                if found is not None:
+                    return self._raw_later(hook, _one_of((bytes,), found), source, side)
             except Exception:
                 self._failures.note(hook)
-            if not data:
+        return data
+
+    def _raw_later(self, hook: Hook, data: bytes, source: Hop, side: Side) -> bytes:
+        """
+        What others make of what one of them has changed: it may begin with another byte.
+        """
+        later = self._raw
+        while data:
+            later = later.after(hook)
+            for hook in later.by_start[data[:1]]:
+                try:
+                    found = hook.call(data, source, side)
+                    if found is not None:
+                        data = _one_of((bytes,), found)
+                        break
+                except Exception:
+                    self._failures.note(hook)
+            else:
                 break
         return data
 
@@ -156,11 +180,11 @@ class Stages:
         """
         A request goes out as ``request``.
         """
-        if self._call_ended.hooks:
+        method = ticket.method
+        if method == "INVITE" and self._call_ended.hooks:
             self._records.begin(ticket, passage)
-        if self._post_proxy.hooks:
-            return self._send(request, ticket.method, passage.hop, passage.side)
-        return request
+        hooks = self._requests.by_method[method]
+        return self._send(hooks, request, passage.hop, passage.side) if hooks else request
 
     # Responses
 
@@ -180,7 +204,7 @@ class Stages:
                 self._failures.note(hook, response)
         if self._media.hooks and response.body:
             response = self._describe(response, passage.method, passage.to_phone)
-        if self._call_ended.hooks:
+        if passage.method == "INVITE" and self._call_ended.hooks:
             self._records.answer(passage, response.status, self._now())
         return response
 
@@ -188,8 +212,8 @@ class Stages:
         """
         A response goes out, of whoever it is.
         """
-        method = response.headers.cseq.method if self._post_proxy.is_choosy else ""
-        return self._send(response, method, hop, side)
+        method = response.headers.cseq.method if self._responses.is_choosy else ""
+        return self._send(self._responses.by_method[method], response, hop, side)
 
     # Calls
 
@@ -210,8 +234,9 @@ class Stages:
 
     # How they are asked
 
-    def _send(self, message: AnyMessage, method: str, hop: Hop, side: Side) -> AnyMessage:
-        hooks = self._post_proxy.by_method[method]
+    def _send(
+        self, hooks: tuple[Hook, ...], message: AnyMessage, hop: Hop, side: Side
+    ) -> AnyMessage:
         if self._failed:
             hooks = self._failures.without(hooks, message)
         for hook in hooks:
