@@ -44,6 +44,24 @@ class LevelTests(LogCase):
     def debugged(self, *namespaces: str) -> list[str]:
         return [name for name in namespaces if logs.is_debugged(f"siptwist.{name}")]
 
+    def test_watched(self) -> None:
+        """
+        Who wants to know is told that levels were set, until he does not.
+        """
+        told: list[bool] = []
+
+        def watcher() -> None:
+            told.append(logs.is_debugged("siptwist.plugins"))
+
+        logs.watch_levels(watcher)
+        logs.watch_levels(watcher)
+        logs.set_level("debug", "siptwist.plugins")
+        logs.set_debug_level(0)
+        logs.unwatch_levels(watcher)
+        logs.unwatch_levels(watcher)
+        logs.set_level("debug", "siptwist.plugins")
+        self.assertEqual(told, [True, False])
+
     def test_default(self) -> None:
         """
         By default info is logged, and debug is not.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from zope.interface.verify import verifyObject
 
+from siptwist.logs import set_level
 from siptwist.plugins.demo import Demo, DemoOptions
 from siptwist.plugins.stages import IDetermineTarget, IPreProxy
 from tests.plugins.loaded import PluginCase, make_house
@@ -35,6 +36,40 @@ class DemoTests(PluginCase):
                 f"pre_proxy: OPTIONS 'hello' [{call_id}]",
             ],
         )
+
+    def test_quiet(self) -> None:
+        """
+        It says nothing while nobody reads it, and goes on when somebody does.
+        """
+        self.addCleanup(set_level, "info")
+        for level in ("warn", "info"):
+            set_level(level, "siptwist.plugins.demo")
+            self.phone.send("OPTIONS", "sip:carol@provider.example")
+        self.assertEqual(len(self.said("demo")), 2)
+
+    def test_costs_nothing(self) -> None:
+        """
+        While nobody reads what it says it is not asked.
+        """
+        self.addCleanup(set_level, "info")
+        extensions = self.proxy.parts.extensions
+        assert extensions is not None
+        set_level("warn", "siptwist.plugins")
+        self.assertEqual(extensions.stages.chains["pre_proxy"].hooks, ())
+        set_level("info", "siptwist.plugins")
+        self.assertEqual(len(extensions.stages.chains["pre_proxy"].hooks), 1)
+
+    def test_stopped(self) -> None:
+        """
+        Once it is stopped it does not matter to it what is logged.
+        """
+        self.addCleanup(set_level, "info")
+        extensions = self.proxy.parts.extensions
+        assert extensions is not None
+        extensions.stopService()
+        chains = extensions.stages.chains
+        set_level("warn", "siptwist.plugins")
+        self.assertIs(extensions.stages.chains, chains)
 
     def test_changes_nothing(self) -> None:
         """

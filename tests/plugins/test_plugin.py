@@ -8,8 +8,9 @@ from twisted.plugin import IPlugin
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from siptwist.plugins.plugin import NoOptions, PluginMaker, moved, retargeted
+from siptwist.plugins.plugin import NoOptions, PluginMaker, Wanted, moved, only, retargeted, wanted
 from siptwist.plugins.stages import IPluginMaker
+from siptwist.sip.message import Response
 from tests.proxy.asking import ticket
 
 
@@ -24,6 +25,30 @@ class PluginMakerTests(SynchronousTestCase):
         self.assertEqual(maker.prefix, "plugin_x_")
         self.assertEqual(maker.make(1, 2), (1, 2))  # type: ignore[arg-type]
         self.assertEqual(list(maker.check(NoOptions())), [])
+
+
+class OnlyTests(SynchronousTestCase):
+    def test_marked(self) -> None:
+        """
+        What a method of a plugin looks at is known of the plugin's, too.
+        """
+
+        class Plugin:
+            @only(methods=["BYE"], kind=Response, starts=b"S", informing=True)
+            def post_proxy(self) -> str:
+                return "asked"
+
+        plugin = Plugin()
+        self.assertEqual(
+            wanted(plugin.post_proxy), Wanted(frozenset(("BYE",)), Response, b"S", True)
+        )
+        self.assertEqual(plugin.post_proxy(), "asked")
+
+    def test_unmarked(self) -> None:
+        """
+        A plugin that says nothing sees everything.
+        """
+        self.assertEqual(wanted(PluginMaker.make), Wanted(None, None, None, False))
 
 
 class AnswerTests(SynchronousTestCase):

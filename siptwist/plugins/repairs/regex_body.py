@@ -114,11 +114,7 @@ class RegexBody:
         """
         Whether some rule may match, which then may make something for others to match.
         """
-        lowered = body.lower()
-        for sign in self._signs:
-            if sign in lowered:
-                return True
-        return False
+        return any(map(body.lower().__contains__, self._signs))
 
     def _rewrite(self, message: Request | Response) -> bytes | None:
         """

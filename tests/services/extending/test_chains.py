@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siptwist.services.extending import chains
 from siptwist.services.extending.chains import Chain, Failures, Hook
+from siptwist.sip.message import Request, Response
 from tests.proxy.asking import request, response
 
 
@@ -39,6 +40,43 @@ class ChainTests(SynchronousTestCase):
         self.assertTrue(Chain([hook("a", "INVITE"), hook("b")]).is_choosy)
         self.assertFalse(Chain([hook("a"), hook("b")]).is_choosy)
         self.assertFalse(Chain().is_choosy)
+
+    def test_starts(self) -> None:
+        """
+        A plugin sees datagrams that begin as it said; one that said nothing sees
+        keep-alives and empty ones, too.
+        """
+        stun, sip, every = (
+            Hook(name, "raw", lambda: None, starts=starts)
+            for name, starts in (("stun", b"\0\1"), ("sip", b"S"), ("every", None))
+        )
+        chain = Chain([stun, every, sip])
+        for start, hooks in (
+            (b"\0", (stun, every)),
+            (b"\1", (stun, every)),
+            (b"S", (every, sip)),
+            (b"\r", (every,)),
+            (b"", (every,)),
+        ):
+            self.assertEqual(chain.by_start[start], hooks)
+
+    def test_kind(self) -> None:
+        """
+        A plugin that wants to see responses is not shown requests.
+        """
+        either, one = hook("a"), Hook("b", "post_proxy", lambda: None, kind=Response)
+        chain = Chain([either, one])
+        self.assertEqual(chain.of_kind(Request).hooks, (either,))
+        self.assertEqual(chain.of_kind(Response).hooks, (either, one))
+
+    def test_after(self) -> None:
+        """
+        What one plugin has changed is for those that were loaded later.
+        """
+        first, second, third = (hook(name) for name in "abc")
+        chain = Chain([first, second, third])
+        self.assertEqual(chain.after(first).hooks, (second, third))
+        self.assertEqual(chain.after(third).hooks, ())
 
 
 class FailuresTests(SynchronousTestCase):

@@ -8,7 +8,7 @@ from typing import Any
 
 from zope.interface import implementer
 
-from siptwist.plugins.plugin import moved, retargeted
+from siptwist.plugins.plugin import moved, only, retargeted
 from siptwist.plugins.stages import (
     ICallEnded,
     IDetermineTarget,
@@ -170,6 +170,25 @@ class RawTests(StageCase):
         self.invite()
         self.assertEqual(self.passed().uri, "sip:dave@provider.example")
         self.assertIn(b"dave", self.second.asked[0][0])
+
+    def test_swallowed_later(self) -> None:
+        """
+        What one plugin has changed, and the next one took, goes no further.
+        """
+        self.plugin.answer, self.second.answer = b"INVITE", b""
+        self.invite()
+        self.assertEqual(self.second.asked[0][0], b"INVITE")
+        self.assertEqual((self.phone.heard, self.failures()), ([], []))
+
+    def test_failure_later(self) -> None:
+        """
+        What one plugin has changed goes on, though the next one raises.
+        """
+        self.plugin.answer = lambda data, source, side: data.replace(b"carol", b"dave")
+        self.second.answer = ValueError("x")
+        self.invite()
+        self.assertEqual(self.passed().uri, "sip:dave@provider.example")
+        self.assert_failed()
 
     def test_failure(self) -> None:
         """
@@ -402,6 +421,90 @@ class PreProxyTests(StageCase):
         self.invite()
         self.assertEqual(len(self.second.asked), 1)
         self.assert_failed()
+
+
+@implementer(IRaw, IPreProxy, IPostProxy)
+class Choosy(Answering):
+    """
+    Looks at INVITEs as they are routed, at responses as they leave, and at STUN.
+    """
+
+    @only(starts=b"\x00\x01")
+    def raw(self, data: bytes, source: Hop, side: Side) -> None:
+        self.say(data[:1])
+
+    @only(methods=("INVITE",))
+    def pre_proxy(self, forward: Forward) -> None:
+        self.say(forward.ticket.method)
+
+    @only(kind=Response)
+    def post_proxy(self, message: Response, hop: Hop, side: Side) -> None:
+        self.say(message.status)
+
+
+@implementer(IRaw)
+class Wrapped(Answering):
+    @only(starts=b"#")
+    def raw(self, data: bytes, source: Hop, side: Side) -> bytes:
+        self.say(data[:2])
+        return data[1:]
+
+
+class WrappedTests(StageCase):
+    kind = Wrapped
+
+    def test_unwrapped(self) -> None:
+        """
+        What begins otherwise after a plugin has changed it is for those plugins that
+        look at that.
+        """
+        data = bytes(self.invite())
+        self.phone.deliver(b"#" + data.replace(b"z9hG4bK", b"z9hG4bK1").replace(b"carol", b"dave"))
+        self.assertEqual(self.passed().uri, "sip:dave@provider.example")
+        self.assertEqual((self.plugin.asked, self.second.asked), ([b"#I"], []))
+
+    def test_twice(self) -> None:
+        """
+        What still begins as others look at is theirs.
+        """
+        data = bytes(self.invite())
+        self.phone.deliver(b"##" + data.replace(b"z9hG4bK", b"z9hG4bK1").replace(b"carol", b"dave"))
+        self.assertEqual(self.passed().uri, "sip:dave@provider.example")
+        self.assertEqual((self.plugin.asked, self.second.asked), ([b"##"], [b"#I"]))
+
+
+class OnlyTests(StageCase):
+    kind = Choosy
+    methods = ("INVITE", "BYE")
+
+    def test_call(self) -> None:
+        """
+        A plugin is asked about what it looks at, stage by stage, and nothing else.
+        """
+        caller, _ = self.call_out()
+        caller.send("BYE")
+        self.provider.reply(self.provider.last("BYE"), 200)
+        self.phone.deliver(b"\x00\x01noise")
+        self.assertEqual(self.plugin.asked, ["INVITE", 100, 180, 200, 200, b"\x00"])
+
+
+@implementer(IPostProxy)
+class OnRequests(Answering):
+    @only(kind=Request)
+    def post_proxy(self, message: Request, hop: Hop, side: Side) -> None:
+        self.say(message.method)
+
+
+class RequestsTests(StageCase):
+    kind = OnRequests
+
+    def test_not_asked(self) -> None:
+        """
+        Where plugins look at requests alone, responses leave without a further step.
+        """
+        self.call_out()
+        self.assertEqual(self.plugin.asked, ["INVITE", "ACK"])
+        self.assertIsNone(self.proxy.parts.transactions.dress)
 
 
 class MethodTests(StageCase):
