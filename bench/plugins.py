@@ -1,8 +1,9 @@
 """
 What plugins change in the cost of a call that uses none of them: all that come with
-siptwist are loaded and look at it.  ``prefix`` has no ``akey``, for with one it changes
-every call; the lines of ``logcall`` and ``demo`` nobody reads here unless they are
-asked for: ``--lines``.
+siptwist are loaded and look at it, but for one: ``prefix`` puts its ``akey`` before every
+number that a phone calls, so that there is no call that does not use it; here it has
+none, and is left out.  The lines of ``logcall`` and ``demo`` nobody reads here unless
+they are asked for: ``--lines``.
 """
 
 from __future__ import annotations

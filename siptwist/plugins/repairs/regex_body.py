@@ -92,7 +92,10 @@ class RegexBody:
     def __init__(self, options: RegexBodyOptions, house: House) -> None:
         rules = zip(options.desc, options.pattern, options.replace, strict=True)
         self._rules = [Rule(*rule) for rule in rules]
-        self._signs = tuple({rule.sign for rule in self._rules})
+        signs = {rule.sign for rule in self._rules}
+        # Digits are the same in either case.
+        self._plain = tuple(sign for sign in signs if sign == sign.upper())
+        self._cased = tuple(signs.difference(self._plain))
         self._now = house.now
         self._log = house.log
 
@@ -114,7 +117,11 @@ class RegexBody:
         """
         Whether some rule may match, which then may make something for others to match.
         """
-        return any(map(body.lower().__contains__, self._signs))
+        for sign in self._plain:
+            if sign in body:
+                return True
+        cased = self._cased
+        return bool(cased) and any(map(body.lower().__contains__, cased))
 
     def _rewrite(self, message: Request | Response) -> bytes | None:
         """

@@ -252,12 +252,14 @@ class Stages:
         """
         The message with the session description that plugins make of its own.
         """
-        place = _place(message) if self._media.of(method) else None
+        hooks = self._media.by_method[method]
+        if not hooks:
+            return message
+        place = (0, len(message.body)) if is_whole(message.headers) else _place(message)
         if place is None:
             return message
         start, end = place
         before = sdp = message.body[start:end]
-        hooks = self._media.by_method[method]
         if self._failed:
             hooks = self._failures.without(hooks, message)
         for hook in hooks:
@@ -281,12 +283,10 @@ def _one_of(kinds: tuple[type, ...], found: Any) -> Any:
 
 def _place(message: Request | Response) -> tuple[int, int] | None:
     """
-    Where the session description is in a body; a body that cannot be read has none,
-    and is refused further on.
+    Where the session description is in a body that holds other things, too; a body
+    that cannot be read has none, and is refused further on.
     """
     headers = message.headers
-    if is_whole(headers):
-        return 0, len(message.body)
     try:
         return find_sdp(
             headers.get("content-type") or "",

@@ -202,6 +202,39 @@ class BodyTests(SynchronousTestCase):
         self.assertEqual(rule.longest, 50)
 
 
+class QuickTests(PluginCase):
+    """
+    Texts that no rule can match are not searched.
+    """
+
+    text = lines((r"one\.([a-z])", r"TWO+\1"), ("two[+]", "three:"), (r"5\.6\.7", "8"))
+
+    def said_as(self, text: str) -> bytes:
+        headers = [("Content-Type", "text/plain")]
+        self.phone.send("MESSAGE", "sip:carol@provider.example", headers=headers, body=text)
+        return self.provider.last("MESSAGE").body
+
+    def test_matches(self) -> None:
+        """
+        What a rule matches it changes, in whatever case it is written; and a later rule
+        what an earlier one made of it.
+        """
+        self.assertEqual(self.said_as("I am ONE.a"), b"I am three:a")
+        self.assertEqual(self.said_as("I am Two+"), b"I am three:")
+        self.assertEqual(self.said_as("1.5.6.7"), b"1.8")
+
+    def test_not_searched(self) -> None:
+        """
+        A text that lacks what every rule needs goes on unsearched.
+        """
+        searched: list[str] = []
+        self.patch(Rule, "apply", lambda rule, subject: searched.append(subject) or subject)
+        self.assertEqual(self.said_as("I am one too, 5.6.8"), b"I am one too, 5.6.8")
+        self.assertEqual(searched, [])
+        self.said_as("one.")
+        self.assertEqual(searched, ["one."] * 3)
+
+
 class WalkTests(PluginCase):
     text = lines(
         ("m=video [0-9]+", "m=video 0"),
